@@ -1,0 +1,64 @@
+// decide(): the heart. One packet in, one verdict out; no socket, no clock, no allocation.
+// The same table of cases runs against it and against the kernel program.
+#pragma once
+
+#include <array>
+#include <memory>
+
+#include "relay/flow/flow.h"
+#include "relay/flow/latch.h"
+#include "relay/flow/verdict.h"
+#include "relay/rtp/analyser.h"
+
+namespace relay {
+
+// Counters and states of one flow (ingress of one component of one leg); written by the plane that
+// owns the group, read by any thread. received = forwarded + punted + consumed + Σ drops.
+struct FlowStats {
+  Counter received, received_bytes;
+  Counter forwarded;  // packets that came in here and left on the other leg
+  Counter punted, consumed;
+  std::array<Counter, kDropReasons> drops;
+  std::atomic<int64_t> first_accepted_ns{0};  // 0: never
+  std::atomic<int64_t> last_accepted_ns{0};   // accepted by the latch, even if it could not leave
+  Published<LatchState> latch;
+  Published<AnalyserTotals> analysis;  // RTP only
+
+  uint64_t dropped() const;
+};
+
+struct FlowGroup {
+  // Owned by the plane between install and the settled remove.
+  FlowGroupSpec spec;
+  std::array<RtpLatch, 2> rtp_latch;    // by LegId
+  std::array<RtcpLatch, 2> rtcp_latch;  // by LegId
+  std::array<RtpAnalyser, 2> analyser;  // by LegId
+  std::array<bool, 2> sends_rtcp_apart{};  // the party was heard sending RTCP on its RTCP port
+  uint32_t plane_index = 0;             // which of the plane's threads owns it
+  void* plane_data = nullptr;           // the plane's own
+
+  // Read by anybody.
+  std::array<std::array<FlowStats, 2>, 2> stats;  // by LegId, Component
+  FlowStats& stats_of(LegId leg, Component component) {
+    return stats[index(leg)][index(component)];
+  }
+  const FlowStats& stats_of(LegId leg, Component component) const {
+    return stats[index(leg)][index(component)];
+  }
+};
+
+struct IngressPacket {
+  LegId leg = LegId::callee;  // the leg whose socket it arrived on
+  Component component = Component::rtp;
+  Endpoint source;
+  Bytes bytes;
+};
+
+// Takes over a changed spec; the only way `group.spec` changes after install.
+void apply_spec(FlowGroup& group, const FlowGroupSpec& spec, Instant now);
+
+// Updates latch, analyser and last-seen times, and says what to do. Counting the verdict is the
+// caller's (apply in dataplane/), because only it knows whether the send went well.
+Verdict decide(FlowGroup& group, const IngressPacket& packet, Instant now);
+
+}  // namespace relay

@@ -1,0 +1,42 @@
+// What session/ asks of whatever moves packets. All calls come from the control thread.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "relay/flow/decide.h"
+
+namespace relay {
+
+// Says when a plane is done with what it was handed: sockets and groups live until then.
+struct PlaneTicket {
+  uint32_t plane_index = 0;
+  uint64_t sequence = 0;
+};
+
+struct PlaneCounters {
+  uint64_t received = 0, received_bytes = 0, forwarded = 0, punted = 0, consumed = 0;
+  std::array<uint64_t, kDropReasons> drops{};
+  uint64_t dropped() const {
+    uint64_t sum = 0;
+    for (const uint64_t n : drops) sum += n;
+    return sum;
+  }
+};
+
+class ForwardingPlane {
+ public:
+  virtual ~ForwardingPlane() = default;
+
+  // Starts relaying. `group` is borrowed until the ticket of remove() has settled.
+  virtual void install(FlowGroup& group, const FlowGroupSpec& spec) = 0;
+  // Sockets that the new spec no longer names are unused once the ticket has settled.
+  virtual PlaneTicket update(FlowGroup& group, const FlowGroupSpec& spec) = 0;
+  virtual PlaneTicket remove(FlowGroup& group) = 0;
+  virtual bool settled(const PlaneTicket& ticket) const = 0;
+
+  // Sum over the plane's threads since start.
+  virtual PlaneCounters counters() const = 0;
+};
+
+}  // namespace relay
