@@ -176,8 +176,16 @@ struct Stats {  // G
 struct DeleteAll {  // X
   friend bool operator==(const DeleteAll&, const DeleteAll&) = default;
 };
+// J, an extension of rtpp-relay (rtpproxy answers E0): one line of JSON.
+//   J stats | J sessions [CURSOR] | J session CALLID
+struct Json {
+  enum class What : uint8_t { stats, sessions, session };
+  What what = What::stats;
+  std::string argument;  // the cursor or call-id; may be empty for sessions
+  friend bool operator==(const Json&, const Json&) = default;
+};
 
 using Request = std::variant<Update, Lookup, Delete, Play, StopPlay, Record, Copy, StopRecord, Query,
-                             Version, Feature, Info, Stats, DeleteAll>;
+                             Version, Feature, Info, Stats, DeleteAll, Json>;
 
 }  // namespace ctlproto
