@@ -20,8 +20,12 @@ struct MonotonicTime {
 };
 using Instant = MonotonicTime::time_point;
 
-inline Instant from_ns(int64_t ns) { return Instant(Duration(ns)); }
-inline int64_t to_ns(Instant instant) { return instant.time_since_epoch().count(); }
+inline Instant from_ns(int64_t ns) {
+  return Instant(Duration(ns));
+}
+inline int64_t to_ns(Instant instant) {
+  return instant.time_since_epoch().count();
+}
 
 class Clock {
  public:

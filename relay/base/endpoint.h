@@ -70,7 +70,9 @@ struct SocketAddress {
 SocketAddress to_socket_address(const Endpoint& endpoint);
 // An endpoint without address (valid() == false) for anything but AF_INET and AF_INET6.
 Endpoint to_endpoint(const sockaddr* address);
-inline Endpoint to_endpoint(const SocketAddress& address) { return to_endpoint(address.get()); }
+inline Endpoint to_endpoint(const SocketAddress& address) {
+  return to_endpoint(address.get());
+}
 
 }  // namespace relay
 

@@ -15,11 +15,16 @@ std::atomic<LogLevel> g_level{LogLevel::warning};
 
 spdlog::level::level_enum to_spdlog(LogLevel level) {
   switch (level) {
-    case LogLevel::debug: return spdlog::level::debug;
-    case LogLevel::info: return spdlog::level::info;
-    case LogLevel::warning: return spdlog::level::warn;
-    case LogLevel::error: return spdlog::level::err;
-    case LogLevel::critical: return spdlog::level::critical;
+    case LogLevel::debug:
+      return spdlog::level::debug;
+    case LogLevel::info:
+      return spdlog::level::info;
+    case LogLevel::warning:
+      return spdlog::level::warn;
+    case LogLevel::error:
+      return spdlog::level::err;
+    case LogLevel::critical:
+      return spdlog::level::critical;
   }
   return spdlog::level::err;
 }
@@ -46,11 +51,17 @@ void log_start(const LogSettings& settings) {
   log_set_level(settings.level);
 }
 
-void log_set_level(LogLevel level) { g_level.store(level, std::memory_order_relaxed); }
+void log_set_level(LogLevel level) {
+  g_level.store(level, std::memory_order_relaxed);
+}
 
-bool log_enabled(LogLevel level) { return level >= g_level.load(std::memory_order_relaxed); }
+bool log_enabled(LogLevel level) {
+  return level >= g_level.load(std::memory_order_relaxed);
+}
 
-void log_flush() { spdlog::default_logger_raw()->flush(); }
+void log_flush() {
+  spdlog::default_logger_raw()->flush();
+}
 
 void log_write(LogLevel level, std::string_view line) {
   spdlog::default_logger_raw()->log(to_spdlog(level), line);

@@ -27,15 +27,19 @@ struct FlowStats {
   uint64_t dropped() const;
 };
 
+// Where a party sends its RTCP, as heard (RFC 5761: rtcp-mux).
+enum class RtcpHabit : uint8_t { unknown, apart, muxed };
+
 struct FlowGroup {
   // Owned by the plane between install and the settled remove.
   FlowGroupSpec spec;
-  std::array<RtpLatch, 2> rtp_latch;    // by LegId
-  std::array<RtcpLatch, 2> rtcp_latch;  // by LegId
-  std::array<RtpAnalyser, 2> analyser;  // by LegId
-  std::array<bool, 2> sends_rtcp_apart{};  // the party was heard sending RTCP on its RTCP port
-  uint32_t plane_index = 0;             // which of the plane's threads owns it
-  void* plane_data = nullptr;           // the plane's own
+  std::array<RtpLatch, 2> rtp_latch;            // by LegId
+  std::array<RtcpLatch, 2> rtcp_latch;          // by LegId
+  std::array<RtpAnalyser, 2> analyser;          // by LegId
+  std::array<RtcpHabit, 2> rtcp_habit{};        // by LegId
+  std::array<uint32_t, 2> published_changes{};  // of rtp_latch, by LegId
+  uint32_t plane_index = 0;                     // which of the plane's threads owns it
+  void* plane_data = nullptr;                   // the plane's own
 
   // Read by anybody.
   std::array<std::array<FlowStats, 2>, 2> stats;  // by LegId, Component

@@ -15,7 +15,9 @@ namespace relay {
 
 // The half of a session that faces one party. The numbers are the protocol's stream numbers.
 enum class LegId : uint8_t { callee = 0, caller = 1 };
-inline LegId other(LegId leg) { return leg == LegId::callee ? LegId::caller : LegId::callee; }
+inline LegId other(LegId leg) {
+  return leg == LegId::callee ? LegId::caller : LegId::callee;
+}
 inline constexpr std::array kLegs{LegId::callee, LegId::caller};
 
 enum class Component : uint8_t { rtp = 0, rtcp = 1 };
@@ -24,8 +26,12 @@ inline Component other(Component component) {
 }
 inline constexpr std::array kComponents{Component::rtp, Component::rtcp};
 
-inline size_t index(LegId leg) { return static_cast<size_t>(leg); }
-inline size_t index(Component component) { return static_cast<size_t>(component); }
+inline size_t index(LegId leg) {
+  return static_cast<size_t>(leg);
+}
+inline size_t index(Component component) {
+  return static_cast<size_t>(component);
+}
 
 enum class LatchPolicy : uint8_t {
   strict,      // only who is signalled or has proven itself; latch.h has the rules
@@ -37,7 +43,8 @@ enum class LatchPolicy : uint8_t {
 struct LegSpec {
   std::array<int, 2> sockets{-1, -1};  // by Component; borrowed from the session, -1 while closed
   Endpoint local;                      // RTP; RTCP is one port higher
-  // The party's RTP endpoint as signalled (RTCP one port higher). Nothing: never given, or unusable.
+  // The party's RTP endpoint as signalled (RTCP one port higher). Nothing: never given, or
+  // unusable.
   std::optional<Endpoint> signalled;
   // Counts the U and L that described this leg, also those that repeat the endpoint.
   uint32_t signalled_count = 0;
@@ -56,15 +63,15 @@ struct FlowGroupSpec {
 // Who holds a latch and by what right; published for queries and for the offloader.
 struct LatchState {
   enum class Rank : uint8_t {
-    none,              // nobody holds it
-    proven,            // by a consistent run, or by continuing the stream
-    signalled_host,    // the signalled host, another port
-    signalled,         // the signalled endpoint itself
+    none,            // nobody holds it
+    proven,          // by a consistent run, or by continuing the stream
+    signalled_host,  // the signalled host, another port
+    signalled,       // the signalled endpoint itself
   };
   Rank rank = Rank::none;
   bool contested = false;  // signalling named another endpoint since
   Endpoint holder;
-  Endpoint egress;         // where media to this party goes now; !valid(): nowhere
+  Endpoint egress;  // where media to this party goes now; !valid(): nowhere
 };
 
 }  // namespace relay

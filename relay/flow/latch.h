@@ -42,9 +42,11 @@ inline constexpr Duration kRunGapMax = 500ms;
 inline constexpr uint16_t kRunSequenceStepMax = 16;
 // How far ahead a moved stream's sequence number may be: 60 s of 20 ms packets.
 inline constexpr uint16_t kContinueAheadMax = 3000;
-// Candidates watched at once on a leg. A spray of single packets can only displace single packets.
+// Candidates watched at once on a leg. A spray of single packets can only displace single packets:
+// more sources than this within one packet interval delay a newcomer, they never mislead.
 inline constexpr size_t kCandidates = 4;
-// compat: after a U or L any source may take the latch for this long; a stream continues within 536.
+// compat: after a U or L any source may take the latch for this long; a stream continues within
+// 536.
 inline constexpr Duration kCompatUpdateWindow = 10s;
 inline constexpr uint16_t kCompatSequenceAheadMax = 536;
 
@@ -61,7 +63,7 @@ enum class LatchResult : uint8_t {
   accept,
   candidate,  // refused so far: it may yet prove itself
   refuse,
-  not_rtp,    // refused: it can prove nothing
+  not_rtp,  // refused: it can prove nothing
 };
 
 // The latch of a leg's RTP component.
@@ -76,7 +78,10 @@ class RtpLatch {
   const std::optional<Endpoint>& holder() const { return holder_; }
   const std::optional<Endpoint>& signalled() const { return signalled_; }
   bool is_alive(Instant now) const { return holder_ && now - holder_seen_ < kHolderSilence; }
+  bool contested() const { return contested_; }
   LatchPolicy policy() const { return policy_; }
+  // Rises whenever holder, rank or the signalled endpoint changed.
+  uint32_t changes() const { return changes_; }
   LatchState state(Instant now) const;
 
  private:
@@ -94,18 +99,18 @@ class RtpLatch {
   LatchResult on_packet_compat(const LatchPacket& packet, Instant now);
   LatchResult on_packet_asymmetric(const LatchPacket& packet) const;
   bool compat_may_override(const LatchPacket& packet, Instant now) const;
-  bool in_update_window(Instant now) const;
   Rank rank_of(const Endpoint& source) const;
   bool continues_stream(const LatchPacket& packet) const;
   // Counts the packet towards a run of its source; true when the run is complete.
   bool advance_candidate(const LatchPacket& packet, Instant now);
   Candidate& candidate_slot(const LatchPacket& packet, Instant now);
   LatchResult take(const LatchPacket& packet, Rank rank, Instant now);
-  void remember(const LatchPacket& packet, Instant now);
+  void remember(const LatchPacket& packet);
 
   LatchPolicy policy_ = LatchPolicy::strict;
   bool with_codecs_ = false;
   bool contested_ = false;
+  uint32_t changes_ = 0;
   Rank rank_ = Rank::none;
   bool stream_known_ = false;  // ssrc_ and sequence_ are the holder's
   uint16_t sequence_ = 0;
@@ -114,21 +119,22 @@ class RtpLatch {
   std::optional<Endpoint> signalled_;
   std::optional<Endpoint> holder_;
   Instant holder_seen_{};
-  Instant signalled_host_seen_{};   // last packet from there that did not take the latch
-  Instant update_window_end_{};     // compat
-  bool compat_latched_ = false;     // compat: the holder's first packet has come
+  Instant signalled_host_seen_{};  // last packet from there that did not take the latch
+  Instant update_window_end_{};    // compat
   std::array<Candidate, kCandidates> candidates_{};
 };
 
 // RTCP follows RTP's host and never moves RTP.
 class RtcpLatch {
  public:
-  LatchResult on_packet(const RtpLatch& rtp, const LatchPacket& packet);
+  LatchResult on_packet(const RtpLatch& rtp, const LatchPacket& packet, Instant now);
   std::optional<Endpoint> egress(const RtpLatch& rtp, Instant now) const;
   const std::optional<Endpoint>& holder() const { return holder_; }
 
  private:
   std::optional<Endpoint> holder_;
+  // RTP's egress when `holder_` was learnt: once RTP has moved, what RTCP learnt is stale.
+  std::optional<Endpoint> rtp_egress_;
 };
 
 }  // namespace relay

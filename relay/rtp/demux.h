@@ -20,7 +20,9 @@ enum class PacketKind : uint8_t {
 
 PacketKind demux(Bytes packet);
 
-inline uint8_t byte_at(Bytes bytes, size_t offset) { return static_cast<uint8_t>(bytes[offset]); }
+inline uint8_t byte_at(Bytes bytes, size_t offset) {
+  return static_cast<uint8_t>(bytes[offset]);
+}
 inline uint16_t read_be16(Bytes bytes, size_t offset) {
   return static_cast<uint16_t>((byte_at(bytes, offset) << 8) | byte_at(bytes, offset + 1));
 }
