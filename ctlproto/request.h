@@ -116,7 +116,7 @@ struct Delete {  // D
   std::optional<std::string> to_tag;
   friend bool operator==(const Delete&, const Delete&) = default;
 };
-struct Play {  // P
+struct Play {     // P
   int count = 1;  // < 0: endless; 0: only stop what plays
   std::string call_id, name;
   std::optional<std::string> codecs;  // the list's text; nothing for the word `session`
@@ -185,7 +185,7 @@ struct Json {
   friend bool operator==(const Json&, const Json&) = default;
 };
 
-using Request = std::variant<Update, Lookup, Delete, Play, StopPlay, Record, Copy, StopRecord, Query,
-                             Version, Feature, Info, Stats, DeleteAll, Json>;
+using Request = std::variant<Update, Lookup, Delete, Play, StopPlay, Record, Copy, StopRecord,
+                             Query, Version, Feature, Info, Stats, DeleteAll, Json>;
 
 }  // namespace ctlproto
