@@ -1,0 +1,83 @@
+#include "relay/dataplane/relay_packet.h"
+
+#include <cerrno>
+
+namespace relay {
+namespace {
+
+// An ICMP error for an earlier packet waits on the socket and fails the next send, whatever that
+// one's destination; asking again clears it.
+int send_once(FlowGroup& group, const Verdict& verdict, Bytes bytes, PacketSender& sender) {
+  const auto attempt = [&] {
+    return sender.send(group, verdict.egress_leg, verdict.egress_component, verdict.destination,
+                       bytes);
+  };
+  const int error = attempt();
+  return error == ECONNREFUSED ? attempt() : error;
+}
+
+Verdict carry_out(FlowGroup& group, const Verdict& verdict, Bytes bytes, PacketSender& sender) {
+  if (verdict.kind != Verdict::Kind::forward) return verdict;
+  if (send_once(group, verdict, bytes, sender) != 0) return Verdict::drop(DropReason::send_failed);
+  if (group.spec.duplicate_small_packets && bytes.size() < kSmallPacketBytes) {
+    send_once(group, verdict, bytes, sender);  // the packet has left; its copy is a bonus
+  }
+  return verdict;
+}
+
+void count_received(FlowStats& stats, PlaneTotals& totals, size_t wire_bytes) {
+  stats.received.add();
+  stats.received_bytes.add(wire_bytes);
+  totals.received.add();
+  totals.received_bytes.add(wire_bytes);
+}
+
+void count_verdict(FlowStats& stats, PlaneTotals& totals, const Verdict& verdict) {
+  switch (verdict.kind) {
+    case Verdict::Kind::forward:
+      stats.forwarded.add();
+      totals.forwarded.add();
+      return;
+    case Verdict::Kind::punt:
+      stats.punted.add();
+      totals.punted.add();
+      return;
+    case Verdict::Kind::consume:
+      stats.consumed.add();
+      totals.consumed.add();
+      return;
+    case Verdict::Kind::drop:
+      stats.drops[static_cast<size_t>(verdict.reason)].add();
+      totals.drops[static_cast<size_t>(verdict.reason)].add();
+      return;
+  }
+}
+
+}  // namespace
+
+void PlaneTotals::add_to(PlaneCounters& counters) const {
+  counters.received += received.get();
+  counters.received_bytes += received_bytes.get();
+  counters.forwarded += forwarded.get();
+  counters.punted += punted.get();
+  counters.consumed += consumed.get();
+  for (size_t i = 0; i < kDropReasons; ++i) counters.drops[i] += drops[i].get();
+}
+
+Verdict relay_packet(FlowGroup& group, const IngressPacket& packet, Instant now,
+                     PacketSender& sender, PlaneTotals& totals) {
+  FlowStats& stats = group.stats_of(packet.leg, packet.component);
+  const Verdict verdict = carry_out(group, decide(group, packet, now), packet.bytes, sender);
+  count_received(stats, totals, packet.bytes.size());
+  count_verdict(stats, totals, verdict);
+  return verdict;
+}
+
+void drop_truncated(FlowGroup& group, LegId leg, Component component, size_t wire_bytes,
+                    PlaneTotals& totals) {
+  FlowStats& stats = group.stats_of(leg, component);
+  count_received(stats, totals, wire_bytes);
+  count_verdict(stats, totals, Verdict::drop(DropReason::truncated));
+}
+
+}  // namespace relay

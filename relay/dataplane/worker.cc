@@ -1,0 +1,254 @@
+// The slow path, one call deep each:
+//   run          epoll_wait; ready sockets first, then what the control thread posted
+//   serve        one socket: a packet, or a bounded burst when its last packets were not enough
+//   relay_one    receive → relay_packet (decide → send → count) → learn the local address
+//   survive      a receive error: a pending ICMP error costs nothing, a dead descriptor is let go
+//   take_posts   install, update and remove groups; never while events of a round point at them
+// Nothing here allocates, locks, logs or waits, except in epoll_wait.
+#include "relay/dataplane/worker.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <string>
+#include <system_error>
+
+namespace relay {
+namespace {
+
+constexpr int kEvents = 64;
+constexpr int kBurstPackets = 16;
+constexpr int kPostsPerRound = 64;
+constexpr uint32_t kErrorsInARow = 1000;
+constexpr size_t kPostRing = 256;
+
+GroupSockets& sockets_of(FlowGroup& group) {
+  return *static_cast<GroupSockets*>(group.plane_data);
+}
+
+// Signals are for the control thread.
+class BlockedSignals {
+ public:
+  BlockedSignals() {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  ~BlockedSignals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  BlockedSignals(const BlockedSignals&) = delete;
+  BlockedSignals& operator=(const BlockedSignals&) = delete;
+
+ private:
+  sigset_t before_{};
+};
+
+bool proves_source(const Verdict& verdict) {
+  if (verdict.kind != Verdict::Kind::drop) return true;
+  return verdict.reason == DropReason::no_egress || verdict.reason == DropReason::leg_closed ||
+         verdict.reason == DropReason::send_failed;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Worker>> Worker::start(unsigned number) {
+  UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
+  if (!epoll) return fail_errno("epoll_create1");
+  UniqueFd wake_up(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!wake_up) return fail_errno("eventfd");
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.ptr = nullptr;  // a MediaSocket otherwise
+  if (::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, wake_up.get(), &event) < 0) {
+    return fail_errno("epoll_ctl on the wake-up descriptor");
+  }
+  std::unique_ptr<Worker> worker(new Worker(std::move(epoll), std::move(wake_up)));
+  const BlockedSignals blocked;
+  try {
+    worker->thread_ = std::thread([w = worker.get()] { w->run(); });
+  } catch (const std::system_error& error) {
+    return fail("cannot start worker thread " + std::to_string(number) + ": " + error.what());
+  }
+  const std::string name = "relay/worker-" + std::to_string(number);
+  pthread_setname_np(worker->thread_.native_handle(), name.substr(0, 15).c_str());
+  return worker;
+}
+
+Worker::Worker(UniqueFd epoll, UniqueFd wake_up)
+    : epoll_(std::move(epoll)), wake_up_(std::move(wake_up)), posts_(kPostRing) {}
+
+Worker::~Worker() {
+  stop();
+}
+
+void Worker::stop() {
+  if (!thread_.joinable()) return;
+  stopping_.store(true, std::memory_order_release);
+  wake();
+  thread_.join();
+  while (take_posts()) {
+  }
+}
+
+uint64_t Worker::post_spec(FlowGroup& group, const FlowGroupSpec& spec) {
+  return post(Post{&group, false, spec});
+}
+
+uint64_t Worker::post_remove(FlowGroup& group) {
+  return post(Post{&group, true, {}});
+}
+
+uint64_t Worker::post(Post&& post) {
+  if (!thread_.joinable()) {
+    carry_out(post);
+    processed_.store(++posted_, std::memory_order_release);
+    return posted_;
+  }
+  while (!posts_.push(std::move(post))) {
+    wake();
+    std::this_thread::sleep_for(std::chrono::microseconds(100));
+  }
+  wake();
+  return ++posted_;
+}
+
+// One eventfd write for all posts the worker has not looked at.
+void Worker::wake() {
+  if (woken_.exchange(true, std::memory_order_acq_rel)) return;
+  const uint64_t one = 1;
+  [[maybe_unused]] const ssize_t n = ::write(wake_up_.get(), &one, sizeof one);
+}
+
+void Worker::run() {
+  std::array<epoll_event, kEvents> events;
+  bool more_posts = false;
+  while (!stopping_.load(std::memory_order_acquire)) {
+    const int n = ::epoll_wait(epoll_.get(), events.data(), kEvents, more_posts ? 0 : -1);
+    ++round_;
+    bool posted = more_posts;
+    for (int i = 0; i < n; ++i) {
+      auto* socket = static_cast<MediaSocket*>(events[static_cast<size_t>(i)].data.ptr);
+      if (socket != nullptr) {
+        serve(*socket);
+      } else {
+        posted = true;
+      }
+    }
+    if (posted) more_posts = take_posts();
+  }
+}
+
+// Most sockets have one packet when they wake us, and a second read would only fetch EAGAIN. Level
+// triggering brings a socket with more straight back in the next round, and that earns it a burst:
+// enough to drain a queue, too little to keep the others waiting.
+void Worker::serve(MediaSocket& socket) {
+  const bool backlogged = socket.served_round + 1 == round_;
+  socket.served_round = round_;
+  for (int left = backlogged ? kBurstPackets : 1; left > 0; --left) {
+    if (!relay_one(socket)) return;
+  }
+}
+
+bool Worker::relay_one(MediaSocket& socket) {
+  ReceivedPacket received;
+  const int error = socket.on_wildcard ? receive_with_local(socket.fd, buffer_, received)
+                                       : receive(socket.fd, buffer_, received);
+  if (error != 0) return survive(socket, error);
+  socket.errors_in_a_row = 0;
+  if (received.truncated()) {
+    drop_truncated(*socket.group, socket.leg, socket.component, received.wire_bytes, totals_);
+    return true;
+  }
+  const IngressPacket packet{socket.leg, socket.component, received.source, received.bytes};
+  const Verdict verdict = relay_packet(*socket.group, packet, steady_now(), *this, totals_);
+  if (socket.on_wildcard && proves_source(verdict)) socket.local = received.local;
+  return true;
+}
+
+// True: read on. Reading an error takes it off the socket, so level triggering does not repeat it.
+// A descriptor that is no socket, or one that yields nothing but errors, would; it is let go.
+bool Worker::survive(MediaSocket& socket, int error) {
+  switch (error) {
+    case EAGAIN:
+      return false;
+    case EBADF:
+    case ENOTSOCK:
+    case EINVAL:
+    case EFAULT:
+      unwatch(socket);
+      descriptor_errors_.add();
+      return false;
+    default:
+      if (++socket.errors_in_a_row < kErrorsInARow) return true;
+      unwatch(socket);
+      descriptor_errors_.add();
+      return false;
+  }
+}
+
+// True when more posts wait. Bounded, so that a burst of new calls does not hold up the running.
+bool Worker::take_posts() {
+  uint64_t wakes = 0;
+  [[maybe_unused]] const ssize_t n = ::read(wake_up_.get(), &wakes, sizeof wakes);
+  woken_.exchange(false, std::memory_order_acq_rel);
+  Post post;
+  for (int i = 0; i < kPostsPerRound; ++i) {
+    if (!posts_.pop(post)) return false;
+    carry_out(post);
+    processed_.store(processed_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+  }
+  return true;
+}
+
+void Worker::carry_out(const Post& post) {
+  FlowGroup& group = *post.group;
+  if (!post.remove) apply_spec(group, post.spec, steady_now());
+  for (auto& leg : sockets_of(group).sockets) {
+    for (MediaSocket& socket : leg) {
+      const LegSpec& spec = post.spec.legs[index(socket.leg)];
+      watch(socket, post.remove ? -1 : spec.sockets[index(socket.component)], spec);
+    }
+  }
+}
+
+void Worker::watch(MediaSocket& socket, int fd, const LegSpec& leg) {
+  if (socket.fd == fd) return;
+  unwatch(socket);
+  if (fd < 0) return;
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.ptr = &socket;
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) < 0) {
+    descriptor_errors_.add();
+    return;
+  }
+  socket.fd = fd;
+  socket.errors_in_a_row = 0;
+  socket.local = {};
+  socket.on_wildcard =
+      leg.local.address.is_any() && enable_local_address(fd, leg.local.address.family()) == 0;
+}
+
+void Worker::unwatch(MediaSocket& socket) {
+  if (socket.fd < 0) return;
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, socket.fd, nullptr);  // closed ones have left already
+  socket.fd = -1;
+}
+
+// On a wildcard socket the kernel would pick the source address by route; a party behind a NAT or a
+// symmetric peer only takes what comes from the address it sends to.
+int Worker::send(FlowGroup& group, LegId leg, Component component, const Endpoint& destination,
+                 Bytes bytes) {
+  const auto& sockets = sockets_of(group).sockets[index(leg)];
+  const MediaSocket& socket = sockets[index(component)];
+  if (socket.fd < 0) return EBADF;
+  if (!socket.on_wildcard) return relay::send(socket.fd, destination, bytes);
+  const IpAddress& local = socket.local.valid() ? socket.local : sockets[0].local;
+  if (!local.valid()) return relay::send(socket.fd, destination, bytes);
+  return send_from(socket.fd, local, destination, bytes);
+}
+
+}  // namespace relay

@@ -1,0 +1,91 @@
+// One thread of the slow path and the flow groups it owns. Its map is at the top of worker.cc.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <memory>
+#include <thread>
+
+#include "relay/base/result.h"
+#include "relay/base/spsc_ring.h"
+#include "relay/base/unique_fd.h"
+#include "relay/dataplane/packet_io.h"
+#include "relay/dataplane/relay_packet.h"
+
+namespace relay {
+
+// One media socket as its worker sees it; epoll points here.
+struct MediaSocket {
+  FlowGroup* group = nullptr;
+  int fd = -1;  // borrowed; -1: not watched
+  LegId leg = LegId::callee;
+  Component component = Component::rtp;
+  bool on_wildcard = false;
+  IpAddress local;  // where the party sends to; learnt on wildcard sockets only
+  uint32_t errors_in_a_row = 0;
+  uint64_t served_round = 0;
+};
+
+// What a worker keeps of a group: FlowGroup::plane_data.
+struct GroupSockets {
+  std::array<std::array<MediaSocket, 2>, 2> sockets;  // by LegId, Component
+};
+
+class Worker final : private PacketSender {
+ public:
+  static Result<std::unique_ptr<Worker>> start(unsigned number);
+  ~Worker() override;
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  // Control thread. Each post returns the sequence number that processed() reaches once it is
+  // done. A full ring makes the caller wait. After stop() posts are carried out by the caller.
+  uint64_t post_spec(FlowGroup& group, const FlowGroupSpec& spec);
+  uint64_t post_remove(FlowGroup& group);
+  void stop();
+
+  // Any thread.
+  uint64_t processed() const { return processed_.load(std::memory_order_acquire); }
+  void add_to(PlaneCounters& counters) const { totals_.add_to(counters); }
+  // Sockets that could not be watched, or stopped being sockets.
+  uint64_t descriptor_errors() const { return descriptor_errors_.get(); }
+
+ private:
+  struct Post {
+    FlowGroup* group = nullptr;
+    bool remove = false;
+    FlowGroupSpec spec;
+  };
+
+  Worker(UniqueFd epoll, UniqueFd wake_up);
+  uint64_t post(Post&& post);
+  void wake();
+
+  // Worker thread.
+  void run();
+  void serve(MediaSocket& socket);
+  bool relay_one(MediaSocket& socket);
+  bool survive(MediaSocket& socket, int error);
+  bool take_posts();
+  void carry_out(const Post& post);
+  void watch(MediaSocket& socket, int fd, const LegSpec& leg);
+  void unwatch(MediaSocket& socket);
+  int send(FlowGroup& group, LegId leg, Component component, const Endpoint& destination,
+           Bytes bytes) override;
+
+  UniqueFd epoll_, wake_up_;
+  std::thread thread_;
+  std::atomic<bool> stopping_{false};
+  std::atomic<bool> woken_{false};
+  SpscRing<Post> posts_;
+  uint64_t posted_ = 0;  // control thread
+  std::atomic<uint64_t> processed_{0};
+
+  uint64_t round_ = 1;  // of epoll_wait
+  PlaneTotals totals_;
+  Counter descriptor_errors_;
+  std::array<std::byte, kReceiveBufferBytes> buffer_;
+};
+
+}  // namespace relay

@@ -1,0 +1,97 @@
+#include "relay/dataplane/worker_pool.h"
+
+#include <sched.h>
+
+#include <algorithm>
+
+namespace relay {
+
+unsigned available_cpus() {
+  cpu_set_t cpus;
+  CPU_ZERO(&cpus);
+  if (::sched_getaffinity(0, sizeof cpus, &cpus) == 0) {
+    return static_cast<unsigned>(std::max(1, CPU_COUNT(&cpus)));
+  }
+  return std::max(1U, std::thread::hardware_concurrency());  // more CPUs than cpu_set_t holds
+}
+
+Result<std::unique_ptr<WorkerPool>> WorkerPool::start(unsigned threads) {
+  std::unique_ptr<WorkerPool> pool(new WorkerPool);
+  if (threads == 0) threads = available_cpus();
+  for (unsigned number = 0; number < threads; ++number) {
+    auto worker = Worker::start(number);
+    if (!worker) return tl::unexpected(std::move(worker.error()));
+    pool->workers_.push_back(std::move(*worker));
+  }
+  pool->groups_.resize(threads, 0);
+  return pool;
+}
+
+WorkerPool::~WorkerPool() {
+  stop();
+}
+
+void WorkerPool::stop() {
+  for (const auto& worker : workers_) worker->stop();
+}
+
+void WorkerPool::install(FlowGroup& group, const FlowGroupSpec& spec) {
+  group.plane_index = least_loaded();
+  group.plane_data = &take_sockets(group);
+  ++groups_[group.plane_index];
+  workers_[group.plane_index]->post_spec(group, spec);
+}
+
+PlaneTicket WorkerPool::update(FlowGroup& group, const FlowGroupSpec& spec) {
+  RELAY_ASSERT(group.plane_data != nullptr);
+  return {group.plane_index, workers_[group.plane_index]->post_spec(group, spec)};
+}
+
+PlaneTicket WorkerPool::remove(FlowGroup& group) {
+  RELAY_ASSERT(group.plane_data != nullptr);
+  --groups_[group.plane_index];
+  const PlaneTicket ticket{group.plane_index, workers_[group.plane_index]->post_remove(group)};
+  retired_.push_back({ticket, static_cast<GroupSockets*>(group.plane_data)});
+  return ticket;
+}
+
+bool WorkerPool::settled(const PlaneTicket& ticket) const {
+  return workers_[ticket.plane_index]->processed() >= ticket.sequence;
+}
+
+PlaneCounters WorkerPool::counters() const {
+  PlaneCounters counters;
+  for (const auto& worker : workers_) worker->add_to(counters);
+  return counters;
+}
+
+uint64_t WorkerPool::descriptor_errors() const {
+  uint64_t sum = 0;
+  for (const auto& worker : workers_) sum += worker->descriptor_errors();
+  return sum;
+}
+
+uint32_t WorkerPool::least_loaded() const {
+  return static_cast<uint32_t>(std::min_element(groups_.begin(), groups_.end()) - groups_.begin());
+}
+
+GroupSockets& WorkerPool::take_sockets(FlowGroup& group) {
+  for (; !retired_.empty() && settled(retired_.front().ticket); retired_.pop_front()) {
+    free_.push_back(retired_.front().sockets);
+  }
+  if (free_.empty()) free_.push_back(&sockets_.emplace_back());
+  GroupSockets& taken = *free_.back();
+  free_.pop_back();
+  for (const LegId leg : kLegs) {
+    for (const Component component : kComponents) {
+      MediaSocket& socket = taken.sockets[index(leg)][index(component)];
+      socket = MediaSocket{};
+      socket.group = &group;
+      socket.leg = leg;
+      socket.component = component;
+    }
+  }
+  return taken;
+}
+
+}  // namespace relay

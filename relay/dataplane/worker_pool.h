@@ -1,0 +1,53 @@
+// The slow path: a ForwardingPlane over worker threads. All flows of a group belong to one worker,
+// so a call's packets keep their order and need no lock.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "relay/base/result.h"
+#include "relay/dataplane/worker.h"
+#include "relay/flow/forwarding_plane.h"
+
+namespace relay {
+
+class WorkerPool final : public ForwardingPlane {
+ public:
+  // `threads` 0: one a CPU this process may run on.
+  static Result<std::unique_ptr<WorkerPool>> start(unsigned threads);
+  // Stops the threads; groups still installed stop being relayed.
+  ~WorkerPool() override;
+
+  void install(FlowGroup& group, const FlowGroupSpec& spec) override;
+  PlaneTicket update(FlowGroup& group, const FlowGroupSpec& spec) override;
+  PlaneTicket remove(FlowGroup& group) override;
+  bool settled(const PlaneTicket& ticket) const override;
+  PlaneCounters counters() const override;
+
+  // Joins the threads. Calls of the control thread still work, and settle at once.
+  void stop();
+  size_t threads() const { return workers_.size(); }
+  uint64_t descriptor_errors() const;
+
+ private:
+  struct Retired {
+    PlaneTicket ticket;
+    GroupSockets* sockets;
+  };
+
+  WorkerPool() = default;
+  uint32_t least_loaded() const;
+  GroupSockets& take_sockets(FlowGroup& group);
+
+  std::deque<GroupSockets> sockets_;  // stable addresses; grows to the most groups at a time
+  std::vector<GroupSockets*> free_;
+  std::deque<Retired> retired_;   // removed, but their worker may not have got there
+  std::vector<uint32_t> groups_;  // installed, by worker
+  std::vector<std::unique_ptr<Worker>> workers_;
+};
+
+// CPUs this process may run on, at least 1.
+unsigned available_cpus();
+
+}  // namespace relay

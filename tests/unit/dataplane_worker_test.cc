@@ -1,0 +1,465 @@
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "relay/dataplane/worker_pool.h"
+#include "tests/support/alloc_counter.h"
+#include "tests/support/packet_builder.h"
+#include "tests/support/udp_socket.h"
+
+namespace relay {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::Datagram;
+using testing::open_pair;
+using testing::Packet;
+using testing::rtcp_packet;
+using testing::rtp_packet;
+using testing::UdpPair;
+using testing::UdpSocket;
+
+constexpr Component kRtp = Component::rtp;
+constexpr Component kRtcp = Component::rtcp;
+
+// Bounds a failing test only.
+template <typename Condition>
+bool eventually(Condition condition) {
+  const auto give_up = std::chrono::steady_clock::now() + 10s;
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > give_up) return false;
+    std::this_thread::yield();
+  }
+  return true;
+}
+
+std::unique_ptr<WorkerPool> start_pool(unsigned threads) {
+  auto pool = WorkerPool::start(threads);
+  REQUIRE(pool);
+  return std::move(*pool);
+}
+
+IpAddress address(const char* text) {
+  return *IpAddress::parse(text);
+}
+
+bool have_ipv6() {
+  return UdpSocket(Endpoint{address("::1"), 0}).open();
+}
+
+UdpPair pair_on(const IpAddress& local) {
+  auto pair = open_pair(local);
+  REQUIRE(pair);
+  return std::move(*pair);
+}
+
+// Two parties, the relay's sockets between them, and the group that joins those.
+struct Call {
+  struct Leg {
+    UdpPair party, relay;
+  };
+  std::array<Leg, 2> legs;  // by LegId
+  FlowGroupSpec spec;
+  std::unique_ptr<FlowGroup> group = std::make_unique<FlowGroup>();
+
+  explicit Call(const IpAddress& callee = address("127.0.0.1"),
+                const IpAddress& caller = address("127.0.0.1"))
+      : legs{Leg{pair_on(callee), pair_on(callee)}, Leg{pair_on(caller), pair_on(caller)}} {
+    spec.complete = true;
+    for (const LegId leg : kLegs) describe(leg);
+  }
+
+  void describe(LegId leg) {
+    LegSpec& leg_spec = spec.legs[index(leg)];
+    const Leg& from = legs[index(leg)];
+    leg_spec.sockets = {from.relay[0].fd(), from.relay[1].fd()};
+    leg_spec.local = from.relay[0].local();
+    leg_spec.signalled = from.party[0].local();
+    ++leg_spec.signalled_count;
+    leg_spec.with_codecs = true;
+  }
+
+  UdpSocket& party(LegId leg, Component component) {
+    return legs[index(leg)].party[index(component)];
+  }
+  Endpoint relay(LegId leg, Component component) {
+    return legs[index(leg)].relay[index(component)].local();
+  }
+  void send(LegId from, Component component, const Packet& packet) {
+    REQUIRE(party(from, component).send(relay(from, component), packet));
+  }
+  // Sent by one party, what the other one gets.
+  std::optional<Datagram> pass(LegId from, Component component, const Packet& packet) {
+    send(from, component, packet);
+    return party(other(from), component).receive();
+  }
+  uint64_t received(LegId leg, Component component) const {
+    return group->stats_of(leg, component).received.get();
+  }
+};
+
+void check_balanced(const PlaneCounters& counters) {
+  CHECK(counters.received ==
+        counters.forwarded + counters.punted + counters.consumed + counters.dropped());
+}
+
+void remove_and_settle(WorkerPool& pool, Call& call) {
+  const PlaneTicket ticket = pool.remove(*call.group);
+  CHECK(eventually([&] { return pool.settled(ticket); }));
+}
+
+TEST_CASE("RTP and RTCP pass both ways, unchanged, from the socket they belong to") {
+  struct Case {
+    std::string description;
+    const char* callee;
+    const char* caller;
+    bool ipv6;
+  };
+  const std::vector<Case> cases = {
+      {"IPv4 to IPv4", "127.0.0.1", "127.0.0.1", false},
+      {"IPv6 to IPv6", "::1", "::1", true},
+      {"IPv4 to IPv6", "127.0.0.1", "::1", true},
+      {"IPv6 to IPv4", "::1", "127.0.0.1", true},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(c.description);
+    if (c.ipv6 && !have_ipv6()) continue;
+    auto pool = start_pool(2);
+    Call call(address(c.callee), address(c.caller));
+    pool->install(*call.group, call.spec);
+    for (const LegId leg : kLegs) {
+      for (uint16_t sequence = 1; sequence <= 20; ++sequence) {
+        const Packet rtp = rtp_packet({.sequence = sequence, .timestamp = sequence * 160U});
+        const auto through = call.pass(leg, kRtp, rtp);
+        REQUIRE(through);
+        CHECK(through->bytes == rtp);
+        CHECK(through->source == call.relay(other(leg), kRtp));
+      }
+      const auto report = call.pass(leg, kRtcp, rtcp_packet());
+      REQUIRE(report);
+      CHECK(report->bytes == rtcp_packet());
+      CHECK(report->source == call.relay(other(leg), kRtcp));
+    }
+    remove_and_settle(*pool, call);
+    const PlaneCounters counters = pool->counters();
+    CHECK(counters.received == 42);
+    CHECK(counters.forwarded == 42);
+    CHECK(counters.received_bytes == 40 * 172 + 2 * 8);
+    check_balanced(counters);
+    const AnalyserTotals analysis = call.group->stats_of(LegId::caller, kRtp).analysis.load();
+    CHECK(analysis.received == 20);
+    CHECK(analysis.lost() == 0);
+    CHECK(pool->descriptor_errors() == 0);
+  }
+}
+
+TEST_CASE("RTCP multiplexed on the RTP port stays there") {
+  auto pool = start_pool(1);
+  Call call;
+  pool->install(*call.group, call.spec);
+  for (const LegId leg : kLegs) REQUIRE(call.pass(leg, kRtp, rtp_packet({})));
+  const auto report = call.pass(LegId::caller, kRtp, rtcp_packet());
+  REQUIRE(report);
+  CHECK(report->bytes == rtcp_packet());
+  remove_and_settle(*pool, call);
+}
+
+TEST_CASE("what is not forwarded is dropped by name, and the counters balance") {
+  auto pool = start_pool(1);
+  Call call;
+  pool->install(*call.group, call.spec);
+  REQUIRE(call.pass(LegId::caller, kRtp, rtp_packet({.sequence = 1})));
+  const UdpSocket stranger(Endpoint{address("127.0.0.9"), 0});
+  REQUIRE(stranger.send(call.relay(LegId::caller, kRtp), rtp_packet({.sequence = 2})));
+  call.send(LegId::caller, kRtp, Packet(9000));
+  REQUIRE(eventually([&] { return call.received(LegId::caller, kRtp) == 3; }));
+  REQUIRE(call.pass(LegId::caller, kRtp, rtp_packet({.sequence = 3})));
+  remove_and_settle(*pool, call);
+
+  const PlaneCounters counters = pool->counters();
+  CHECK(counters.received == 4);
+  CHECK(counters.forwarded == 2);
+  CHECK(counters.drops[static_cast<size_t>(DropReason::truncated)] == 1);
+  CHECK(counters.dropped() == 2);
+  CHECK(counters.received_bytes == 3 * 172 + 9000);
+  check_balanced(counters);
+  const FlowStats& stats = call.group->stats_of(LegId::caller, kRtp);
+  CHECK(stats.received.get() == stats.forwarded.get() + stats.dropped());
+  CHECK_FALSE(call.party(LegId::callee, kRtp).readable(0ms));
+}
+
+TEST_CASE("a packet of the receive buffer's size is whole, one more byte is truncated") {
+  auto pool = start_pool(1);
+  Call call;
+  pool->install(*call.group, call.spec);
+  const Packet largest = rtp_packet({.payload_bytes = kReceiveBufferBytes - 12});
+  const auto through = call.pass(LegId::caller, kRtp, largest);
+  REQUIRE(through);
+  CHECK(through->bytes == largest);
+  call.send(LegId::caller, kRtp, rtp_packet({.payload_bytes = kReceiveBufferBytes - 11}));
+  CHECK(eventually(
+      [&] { return pool->counters().drops[static_cast<size_t>(DropReason::truncated)] == 1; }));
+  remove_and_settle(*pool, call);
+}
+
+TEST_CASE("small packets leave twice under -2") {
+  auto pool = start_pool(1);
+  Call call;
+  call.spec.duplicate_small_packets = true;
+  pool->install(*call.group, call.spec);
+  const Packet small = rtp_packet({.payload_bytes = 20});
+  const auto first = call.pass(LegId::caller, kRtp, small);
+  const auto second = call.party(LegId::callee, kRtp).receive();
+  REQUIRE(first);
+  REQUIRE(second);
+  CHECK(first->bytes == small);
+  CHECK(second->bytes == small);
+  const Packet large = rtp_packet({.sequence = 2});
+  const auto third = call.pass(LegId::caller, kRtp, large);
+  REQUIRE(third);
+  CHECK(third->bytes == large);
+  remove_and_settle(*pool, call);
+  CHECK_FALSE(call.party(LegId::callee, kRtp).readable(0ms));
+  CHECK(pool->counters().forwarded == 2);
+}
+
+TEST_CASE("an update moves a leg to new sockets and leaves the old ones alone") {
+  auto pool = start_pool(1);
+  Call call;
+  pool->install(*call.group, call.spec);
+  for (const LegId leg : kLegs) REQUIRE(call.pass(leg, kRtp, rtp_packet({.sequence = 1})));
+
+  UdpPair old = std::move(call.legs[index(LegId::caller)].relay);
+  call.legs[index(LegId::caller)].relay = pair_on(address("127.0.0.1"));
+  call.describe(LegId::caller);
+  const PlaneTicket ticket = pool->update(*call.group, call.spec);
+  REQUIRE(eventually([&] { return pool->settled(ticket); }));
+
+  for (const LegId leg : kLegs) {
+    const auto through = call.pass(leg, kRtp, rtp_packet({.sequence = 2}));
+    REQUIRE(through);
+    CHECK(through->source == call.relay(other(leg), kRtp));
+  }
+  REQUIRE(call.party(LegId::caller, kRtp).send(old[0].local(), rtp_packet({.sequence = 3})));
+  REQUIRE(call.pass(LegId::caller, kRtp, rtp_packet({.sequence = 3})));
+  CHECK(old[0].readable(10s));  // still there, nobody reads the old socket
+  remove_and_settle(*pool, call);
+  CHECK(call.received(LegId::caller, kRtp) == 3);
+}
+
+TEST_CASE("nothing is read once a remove has settled") {
+  auto pool = start_pool(1);
+  Call gone, witness;
+  pool->install(*gone.group, gone.spec);
+  pool->install(*witness.group, witness.spec);
+  REQUIRE(gone.pass(LegId::caller, kRtp, rtp_packet({})));
+  remove_and_settle(*pool, gone);
+  gone.send(LegId::caller, kRtp, rtp_packet({.sequence = 2}));
+  REQUIRE(witness.pass(LegId::caller, kRtp, rtp_packet({})));
+  CHECK(gone.received(LegId::caller, kRtp) == 1);
+  CHECK(gone.legs[index(LegId::caller)].relay[0].readable(10s));
+  remove_and_settle(*pool, witness);
+}
+
+TEST_CASE("groups come and go by the thousand without being mixed up") {
+  auto pool = start_pool(2);
+  Call call;
+  Call witness;
+  pool->install(*witness.group, witness.spec);
+  for (int i = 0; i < 1000; ++i) {
+    pool->install(*call.group, call.spec);
+    if (i % 100 == 0) {
+      REQUIRE(call.pass(LegId::caller, kRtp, rtp_packet({})));
+    }
+    const PlaneTicket ticket = pool->remove(*call.group);
+    REQUIRE(eventually([&] { return pool->settled(ticket); }));
+  }
+  REQUIRE(witness.pass(LegId::callee, kRtp, rtp_packet({})));
+  remove_and_settle(*pool, witness);
+  CHECK(pool->counters().forwarded == 11);
+  CHECK(pool->descriptor_errors() == 0);
+}
+
+TEST_CASE("more posts than the ring holds make the caller wait, and lose nothing") {
+  auto pool = start_pool(1);
+  Call call;
+  pool->install(*call.group, call.spec);
+  PlaneTicket ticket;
+  for (int i = 0; i < 2000; ++i) ticket = pool->update(*call.group, call.spec);
+  CHECK(ticket.sequence == 2001);
+  CHECK(eventually([&] { return pool->settled(ticket); }));
+  REQUIRE(call.pass(LegId::caller, kRtp, rtp_packet({})));
+  remove_and_settle(*pool, call);
+}
+
+TEST_CASE("a flooded port does not hold up another call on the same thread") {
+  auto pool = start_pool(1);
+  Call flooded, quiet;
+  pool->install(*flooded.group, flooded.spec);
+  pool->install(*quiet.group, quiet.spec);
+  std::atomic<bool> done{false};
+  const Endpoint target = flooded.relay(LegId::caller, kRtp);
+  std::thread flood([&] {
+    const UdpSocket stranger(Endpoint{address("127.0.0.9"), 0});
+    const Packet packet = rtp_packet({.ssrc = 0xBAD});
+    while (!done.load()) static_cast<void>(stranger.send(target, packet));
+  });
+  CHECK(eventually([&] { return flooded.received(LegId::caller, kRtp) > 100; }));
+  int through = 0;
+  for (uint16_t sequence = 1; sequence <= 200; ++sequence) {
+    if (quiet.pass(LegId::caller, kRtp, rtp_packet({.sequence = sequence}))) ++through;
+  }
+  CHECK(through == 200);
+  done.store(true);
+  flood.join();
+  // The flooded port itself works again once the kernel's queue has room.
+  CHECK(eventually([&] {
+    flooded.send(LegId::caller, kRtp, rtp_packet({}));
+    return flooded.party(LegId::callee, kRtp).readable(50ms);
+  }));
+  remove_and_settle(*pool, flooded);
+  remove_and_settle(*pool, quiet);
+  check_balanced(pool->counters());
+}
+
+TEST_CASE("on a wildcard socket replies leave from the address the party sends to") {
+  struct Case {
+    std::string description;
+    const char* wildcard;
+    const char* reached_at;
+    const char* party;
+    bool ipv6;
+  };
+  const std::vector<Case> cases = {
+      {"IPv4", "0.0.0.0", "127.0.0.77", "127.0.0.1", false},
+      {"IPv6", "::", "::1", "::1", true},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(c.description);
+    if (c.ipv6 && !have_ipv6()) continue;
+    auto pool = start_pool(1);
+    Call call(address(c.party), address("127.0.0.1"));
+    call.legs[index(LegId::callee)].relay = pair_on(address(c.wildcard));
+    call.describe(LegId::callee);
+    pool->install(*call.group, call.spec);
+    Endpoint reached = call.relay(LegId::callee, kRtp);
+    reached.address = address(c.reached_at);
+    REQUIRE(call.party(LegId::callee, kRtp).send(reached, rtp_packet({})));
+    REQUIRE(call.party(LegId::caller, kRtp).receive());
+    const auto reply = call.pass(LegId::caller, kRtp, rtp_packet({}));
+    REQUIRE(reply);
+    CHECK(reply->source.to_string() == reached.to_string());
+    // RTCP has not been heard; it goes by what RTP has shown.
+    const auto report = call.pass(LegId::caller, kRtcp, rtcp_packet());
+    REQUIRE(report);
+    CHECK(report->source.address.to_string() == reached.address.to_string());
+    remove_and_settle(*pool, call);
+  }
+}
+
+TEST_CASE("a descriptor that is no socket is let go and harms nobody") {
+  auto pool = start_pool(1);
+  Call broken, sound;
+  int ends[2];
+  REQUIRE(::pipe(ends) == 0);
+  const UniqueFd read_end(ends[0]), write_end(ends[1]);
+  const UniqueFd file(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  broken.spec.legs[index(LegId::caller)].sockets = {read_end.get(), file.get()};
+  pool->install(*broken.group, broken.spec);
+  pool->install(*sound.group, sound.spec);
+  REQUIRE(::write(write_end.get(), "x", 1) == 1);
+  CHECK(eventually([&] { return pool->descriptor_errors() == 2; }));
+  REQUIRE(sound.pass(LegId::caller, kRtp, rtp_packet({})));
+
+  // Sending from it fails by name.
+  broken.send(LegId::callee, kRtp, rtp_packet({}));
+  CHECK(eventually([&] {
+    return broken.group->stats_of(LegId::callee, kRtp)
+               .drops[static_cast<size_t>(DropReason::send_failed)]
+               .get() == 1;
+  }));
+  remove_and_settle(*pool, broken);
+  remove_and_settle(*pool, sound);
+  CHECK(pool->descriptor_errors() == 2);
+  check_balanced(pool->counters());
+}
+
+TEST_CASE("an allocation of another thread is seen") {
+  if (!testing::AllocationsElsewhere::works()) return;
+  const testing::AllocationsElsewhere counter;
+  std::atomic<bool> go{false};
+  std::thread other([&] {
+    while (!go.load()) std::this_thread::yield();
+    const auto memory = std::make_unique<Packet>(1000);
+    go.store(memory->empty());
+  });
+  const uint64_t before = counter.count();
+  go.store(true);
+  other.join();
+  CHECK(counter.count() >= before + 2);
+}
+
+TEST_CASE("10000 packets cost the worker no allocation") {
+  if (!testing::AllocationsElsewhere::works()) return;
+  auto pool = start_pool(1);
+  Call call;
+  pool->install(*call.group, call.spec);
+  REQUIRE(call.pass(LegId::caller, kRtp, rtp_packet({.sequence = 1})));
+  uint64_t allocations = 0;
+  {
+    const testing::AllocationsElsewhere counter;
+    for (uint16_t i = 0; i < 10000; ++i) {
+      const LegId leg = i % 2 == 0 ? LegId::caller : LegId::callee;
+      const bool report = i % 100 == 99;
+      REQUIRE(call.pass(leg, report ? kRtcp : kRtp,
+                        report ? rtcp_packet() : rtp_packet({.sequence = i})));
+    }
+    REQUIRE(pool->update(*call.group, call.spec).sequence == 2);
+    REQUIRE(eventually([&] { return pool->settled({0, 2}); }));
+    allocations = counter.count();
+  }
+  CHECK(allocations == 0);
+  CHECK(pool->counters().forwarded == 10001);
+  remove_and_settle(*pool, call);
+}
+
+TEST_CASE("one thread a CPU unless told otherwise, and every call has one") {
+  CHECK(start_pool(0)->threads() == available_cpus());
+  auto pool = start_pool(3);
+  std::vector<std::unique_ptr<Call>> calls;
+  std::array<int, 3> owned{};
+  for (int i = 0; i < 9; ++i) {
+    calls.push_back(std::make_unique<Call>());
+    pool->install(*calls.back()->group, calls.back()->spec);
+    ++owned[calls.back()->group->plane_index];
+  }
+  CHECK(owned == std::array<int, 3>{3, 3, 3});
+  remove_and_settle(*pool, *calls[4]);
+  const uint32_t relieved = calls[4]->group->plane_index;
+  pool->install(*calls[4]->group, calls[4]->spec);
+  CHECK(calls[4]->group->plane_index == relieved);
+  for (auto& call : calls) REQUIRE(call->pass(LegId::caller, kRtp, rtp_packet({})));
+  for (auto& call : calls) remove_and_settle(*pool, *call);
+  CHECK(pool->counters().forwarded == 9);
+}
+
+TEST_CASE("after a stop the control side still gets its tickets settled") {
+  auto pool = start_pool(2);
+  Call call;
+  pool->install(*call.group, call.spec);
+  REQUIRE(call.pass(LegId::caller, kRtp, rtp_packet({})));
+  pool->stop();
+  CHECK(pool->settled(pool->update(*call.group, call.spec)));
+  CHECK(pool->settled(pool->remove(*call.group)));
+  CHECK(pool->counters().forwarded == 1);
+}
+
+}  // namespace
+}  // namespace relay
