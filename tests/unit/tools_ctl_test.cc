@@ -1,0 +1,211 @@
+#include <doctest/doctest.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "tools/rtpp-ctl/commands.h"
+#include "tools/rtpp-ctl/replies.h"
+
+namespace relay::tools {
+
+TEST_CASE("an error reply is an E and a number, nothing else") {
+  struct Case {
+    std::string description;
+    std::string reply;
+    int expected;  // -1: no error
+  };
+  const std::vector<Case> cases = {
+      {"unknown verb", "E0", 0},
+      {"unknown session", "E50", 50},
+      {"a port", "30000 192.0.2.1", -1},
+      {"text behind the number", "E50 && 0", -1},
+      {"an E alone", "E", -1},
+      {"a negative number", "E-1", -1},
+      {"a number that overflows", "E99999999999", -1},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(c.description);
+    CHECK(error_code(c.reply).value_or(-1) == c.expected);
+  }
+}
+
+TEST_CASE("texts of I, Gv and Q become names and values, or an error") {
+  using Parse = Result<NamedValues> (*)(std::string_view);
+  struct Case {
+    std::string description;
+    Parse parse;
+    std::string reply;
+    NamedValues expected;  // empty: refused
+  };
+  const std::vector<Case> cases = {
+      {"I",
+       parse_info,
+       "sessions created: 2\nactive sessions: 1",
+       {{"sessions created", "2"}, {"active sessions", "1"}}},
+      {"I with something that is no pair", parse_info, "sessions created: 2\nhello", {}},
+      {"I empty", parse_info, "", {}},
+      {"Gv",
+       parse_name_value_words,
+       "nsess_created=1 pps_in=0.500000",
+       {{"nsess_created", "1"}, {"pps_in", "0.500000"}}},
+      {"Gv answered without names", parse_name_value_words, "1 2", {}},
+      {"a word without a name", parse_name_value_words, "=2", {}},
+      {"Q",
+       parse_short_query,
+       "60 1 2 3 0",
+       {{"ttl", "60"},
+        {"npkts_ina", "1"},
+        {"npkts_ino", "2"},
+        {"nrelayed", "3"},
+        {"ndropped", "0"}}},
+      {"Q with too few numbers", parse_short_query, "60 1 2 3", {}},
+      {"J",
+       flatten_json,
+       R"({"a":1,"b":{"c":"x","d":[true,null]}})",
+       {{"a", "1"}, {"b.c", "x"}, {"b.d.0", "yes"}, {"b.d.1", "-"}}},
+      {"J that is cut off", flatten_json, R"({"a":1)", {}},
+      {"J that is no object", flatten_json, "7", {}},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(c.description);
+    const auto values = c.parse(c.reply);
+    CHECK(values.has_value() == !c.expected.empty());
+    if (values) CHECK(*values == c.expected);
+  }
+}
+
+TEST_CASE("JSON nested without end is text below a depth, not a crash") {
+  std::string nested = R"({"a":)" + std::string(20000, '[') + std::string(20000, ']') + "}";
+  const auto values = flatten_json(nested);
+  REQUIRE(values);
+  CHECK(values->size() == 1);
+  CHECK(parse_session_tags(nested)->empty());
+}
+
+TEST_CASE("a page of sessions names the next one or is the last") {
+  struct Case {
+    std::string description;
+    std::string json;
+    int sessions;  // -1: refused
+    std::string next;
+  };
+  const std::vector<Case> cases = {
+      {"more to come", R"({"sessions":[{"call_id":"a"}],"next":"c7"})", 1, "c7"},
+      {"a numeric cursor", R"({"sessions":[],"next":7})", 0, "7"},
+      {"the end", R"({"sessions":[{},{}],"next":null})", 2, ""},
+      {"no cursor at all", R"({"sessions":[]})", 0, ""},
+      {"no list", R"({"next":null})", -1, ""},
+      {"the list is none", R"({"sessions":5})", -1, ""},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(c.description);
+    const auto page = parse_session_page(c.json);
+    CHECK((page ? static_cast<int>(page->sessions.size()) : -1) == c.sessions);
+    if (page) CHECK(page->next == c.next);
+  }
+}
+
+namespace {
+
+// Answers from a table; what is not in it, as genuine rtpproxy answers an unknown verb.
+CommandContext relay_that_answers(std::map<std::string, std::string> replies, bool json = false) {
+  return {[replies = std::move(replies)](const std::string& command) -> Result<Answer> {
+            const auto found = replies.find(command);
+            if (found == replies.end()) return Answer{"E0"};
+            if (found->second.empty()) return fail("no answer");
+            return Answer{found->second, std::chrono::microseconds(120), 1};
+          },
+          json, "udp:127.0.0.1:22222"};
+}
+
+}  // namespace
+
+TEST_CASE("the exit status tells an error from silence") {
+  CHECK(run_raw(relay_that_answers({{"V", "20040107"}}), "V").code == ExitCode::ok);
+  CHECK(run_raw(relay_that_answers({{"D a b", "E50"}}), "D a b").code == ExitCode::relay_error);
+  CHECK(run_raw(relay_that_answers({{"V", ""}}), "V").code == ExitCode::no_answer);
+  CHECK(run_ping(relay_that_answers({{"V", ""}})).code == ExitCode::no_answer);
+  CHECK(run_info(relay_that_answers({{"I", "nonsense"}})).code == ExitCode::relay_error);
+}
+
+TEST_CASE("an error is shown as the relay sent it and explained aside") {
+  const auto result = run_raw(relay_that_answers({{"D a b", "E50"}}), "D a b");
+  CHECK(result.out == "E50\n");
+  CHECK(result.err.starts_with("E50: "));
+  CHECK(result.err.find("no such session") != std::string::npos);
+}
+
+TEST_CASE("JSON output is JSON whatever happened") {
+  CHECK(run_ping(relay_that_answers({{"V", "20040107"}}, true)).out ==
+        R"({"socket":"udp:127.0.0.1:22222","protocol":20040107,"latency_us":120,"transmissions":1})"
+        "\n");
+  const auto failed = run_delete(relay_that_answers({{"D a b", "E50"}}, true), "a", "b", "");
+  CHECK(flatten_json(failed.out));
+  CHECK(failed.code == ExitCode::relay_error);
+}
+
+TEST_CASE("sessions are read page by page") {
+  const auto context = relay_that_answers({
+      {"J sessions", R"({"sessions":[{"call_id":"a","ttl_s":60,"legs":[{"port":1}]}],"next":"2"})"},
+      {"J sessions 2", R"({"sessions":[{"call_id":"b","record":true}],"next":null})"},
+  });
+  CHECK(run_sessions(context).out ==
+        "call_id  ttl_s  record\n"
+        "a        60\n"
+        "b               yes\n");
+}
+
+TEST_CASE("a cursor that does not move ends the listing") {
+  const auto context = relay_that_answers({
+      {"J sessions", R"({"sessions":[{"call_id":"a"}],"next":"2"})"},
+      {"J sessions 2", R"({"sessions":[{"call_id":"b"}],"next":"2"})"},
+  });
+  CHECK(run_sessions(context).out == "call_id\na\nb\n");
+}
+
+TEST_CASE("a genuine rtpproxy gets its own commands, and what cannot be shown is said") {
+  const std::string info = "sessions created: 2\nactive sessions: 1";
+  const auto sessions = run_sessions(relay_that_answers({{"I", info}}));
+  CHECK(sessions.code == ExitCode::ok);
+  CHECK(sessions.out.find("active sessions") != std::string::npos);
+  CHECK(sessions.err.find("cannot list") != std::string::npos);
+
+  const auto query = run_query(relay_that_answers({{"Q a ft", "60 1 2 3 0"}}), "a", "ft", "");
+  CHECK(query.code == ExitCode::ok);
+  CHECK(query.out.find("npkts_ina   1\n") != std::string::npos);
+  CHECK(query.err.find("cannot be shown") != std::string::npos);
+
+  CHECK(run_query(relay_that_answers({}), "a", "", "").code == ExitCode::usage);
+  CHECK(run_delete(relay_that_answers({}), "a", "", "").code == ExitCode::usage);
+}
+
+TEST_CASE("delete without tags deletes every session of the call-id") {
+  std::vector<std::string> asked;
+  const CommandContext context{
+      [&](const std::string& command) -> Result<Answer> {
+        asked.push_back(command);
+        if (command == "J session a") {
+          return Answer{R"({"sessions":[{"from_tag":"f1","to_tag":"t1"},{"from_tag":"f2"}]})"};
+        }
+        return Answer{"0"};
+      },
+      false, "unix:/run/relay.sock"};
+  CHECK(run_delete(context, "a", "", "").code == ExitCode::ok);
+  CHECK(asked == std::vector<std::string>{"J session a", "D a f1 t1", "D a f2"});
+}
+
+TEST_CASE("counters asked twice carry their rate") {
+  std::string reply = R"({"packets":{"received":100},"uptime_s":1})";
+  const CommandContext context{[&](const std::string&) -> Result<Answer> { return Answer{reply}; },
+                               false, ""};
+  StatsCommand stats;
+  CHECK(stats.run(context).out ==
+        "counter           value\npackets.received    100\nuptime_s              1\n");
+  reply = R"({"packets":{"received":200},"uptime_s":1})";
+  const std::string second = stats.run(context).out;
+  CHECK(second.starts_with("counter           value"));
+  CHECK(second.find("per s") != std::string::npos);
+}
+
+}  // namespace relay::tools

@@ -1,0 +1,23 @@
+// How handles of libuv end: they must outlive their owner until the loop has closed them.
+// Private to tools/common.
+#pragma once
+
+#include <uv.h>
+
+namespace relay::tools {
+
+template <typename Handle>
+uv_handle_t* as_handle(Handle* handle) {
+  return reinterpret_cast<uv_handle_t*>(handle);
+}
+
+// Closes `handle`, which was made by `new`, and deletes it once the loop has let go of it. No
+// callback of the handle runs after this call.
+template <typename Handle>
+void close_handle(Handle* handle) {
+  handle->data = nullptr;
+  uv_close(as_handle(handle),
+           [](uv_handle_t* closed) { delete reinterpret_cast<Handle*>(closed); });
+}
+
+}  // namespace relay::tools
