@@ -10,6 +10,7 @@
 
 #include "relay/base/endpoint.h"
 #include "relay/base/log.h"
+#include "relay/config/setting.h"
 
 namespace relay {
 
@@ -24,9 +25,9 @@ enum class ControlKind : uint8_t {
 
 struct ControlSocketConfig {
   ControlKind kind = ControlKind::unix_one_shot;
-  std::string text;             // as configured, for messages
-  Endpoint endpoint;            // udp, tcp
-  std::string path;             // unix_*
+  std::string text;                    // as configured, for messages
+  Endpoint endpoint;                   // udp, tcp
+  std::string path;                    // unix_*
   bool drain_at_end_of_input = false;  // stdioc:
 };
 
@@ -44,29 +45,29 @@ struct NotifyTargetConfig {
 };
 
 struct StartupConfig {
-  bool foreground = false;            // -f
-  bool skip_superuser_check = false;  // -F
-  bool keep_working_directory = false;  // -D
-  bool keep_standard_streams = false;   // --no_redirect
-  bool called_as_rtpproxy = false;      // argv[0]
-  std::string pid_file = "/var/run/rtpproxy.pid";  // empty: none
-  std::string user, group;                         // -u user[:group]
-  std::optional<unsigned> unix_socket_mode;        // -w, octal
-  std::optional<int> nofile_limit;                 // -L
-  std::optional<int> nice;                         // --nice
-  std::string realtime_policy;                     // -c fifo|rr; empty: none
+  bool foreground = false;                       // -f
+  bool skip_superuser_check = false;             // -F
+  bool keep_working_directory = false;           // -D
+  bool keep_standard_streams = false;            // --no_redirect
+  bool called_as_rtpproxy = false;               // argv[0]
+  std::string pid_file = "/run/rtpp-relay.pid";  // -p; empty: none
+  std::string user, group;                       // -u user[:group]
+  std::optional<unsigned> unix_socket_mode;      // -w, octal
+  std::optional<int> nofile_limit;               // -L
+  std::optional<int> nice;                       // --nice
+  std::string realtime_policy;                   // -c fifo|rr; empty: none
 
   std::vector<ControlSocketConfig> control_sockets;  // -s
   std::vector<LocalAddressConfig> local_addresses;   // -l, -6; the first is the default
-  bool bridging = false;              // two networks: local_addresses[0] internal, [1] external
-  uint16_t port_min = 35000;          // -m
-  uint16_t port_max = 65000;          // -M
-  bool sequential_ports = false;      // -b
-  int tos = 184;                      // -t; -1: leave alone
-  unsigned worker_threads = 0;        // 0: one a CPU this process may use
+  bool bridging = false;          // two networks: local_addresses[0] internal, [1] external
+  uint16_t port_min = 35000;      // -m
+  uint16_t port_max = 65000;      // -M
+  bool sequential_ports = false;  // -b
+  int tos = 184;                  // -t; -1: leave alone
+  unsigned worker_threads = 0;    // 0: one a CPU this process may use
   LatchPolicyDefault latch_policy = LatchPolicyDefault::strict;
-  bool force_asymmetric = false;      // --force_asymmetric
-  bool bridge_symmetric = true;       // bridging defaults to symmetric here; see the man page
+  bool force_asymmetric = false;         // --force_asymmetric
+  bool bridge_symmetric = true;          // bridging defaults to symmetric here; see the man page
   bool duplicate_small_packets = false;  // -2
   bool numeric_only = false;             // --no_resolve
 
@@ -76,22 +77,25 @@ struct StartupConfig {
   bool record_all = false;                         // -a
   bool record_no_rtcp = false;                     // -R
 
-  LogLevel log_level = LogLevel::warning;     // -d
-  std::optional<int> syslog_facility;         // -d LEVEL:FACILITY
-  std::string config_file;                    // --config, a TOML file
+  LogLevel log_level = LogLevel::warning;  // -d
+  // -d LEVEL:FACILITY, LOG_DAEMON in the background; nothing in the foreground.
+  std::optional<int> syslog_facility;
+  std::string config_file;  // --config, a TOML file
+  // What the command line said; a reload of the file yields to it.
+  std::vector<Setting> command_line;
   // Options that were accepted but whose function this version lacks; said once at start-up.
   std::vector<std::string> notices;
 };
 
 // Settings that may change while calls run.
 struct RuntimeConfig {
-  std::chrono::seconds ttl{60};           // -T
-  std::chrono::seconds setup_ttl{60};     // -W
-  bool independent_ttl = false;           // -i
+  std::chrono::seconds ttl{60};        // -T
+  std::chrono::seconds setup_ttl{60};  // -W
+  bool independent_ttl = false;        // -i
   // Overload protection: new sessions are refused (E98) while above either bound.
-  bool overload_protection = false;       // --overload_prot
+  bool overload_protection = false;  // --overload_prot
   unsigned overload_cpu_percent = 90;
-  size_t sessions_max = 0;                // 0: bounded by ports and descriptors only
+  size_t sessions_max = 0;  // 0: bounded by ports and descriptors only
   // How long a leg rejected by one fork branch keeps the session for the others.
   std::chrono::seconds fork_grace{5};
 };

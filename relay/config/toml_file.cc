@@ -1,0 +1,216 @@
+#include "relay/config/toml_file.h"
+
+#include <fmt/core.h>
+
+#define TOML_EXCEPTIONS 0
+#include <toml++/toml.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include "relay/base/log.h"
+#include "relay/config/check.h"
+#include "relay/config/settings.h"
+
+namespace relay {
+namespace {
+
+enum class ValueKind : uint8_t { text, text_list, address_list, integer, boolean };
+
+struct Key {
+  std::string_view section, name;
+  ValueKind kind;
+  OptionId option;
+};
+
+constexpr Key kKeys[] = {
+#define TOML_KEY(section, name, kind, option, when) \
+  {#section, #name, ValueKind::kind, OptionId::option},
+#include "relay/config/toml_keys.def"
+#undef TOML_KEY
+};
+
+std::string_view expected_kind(ValueKind kind) {
+  switch (kind) {
+    case ValueKind::text:
+      return "a string in quotes";
+    case ValueKind::text_list:
+    case ValueKind::address_list:
+      return "a list of strings";
+    case ValueKind::integer:
+      return "a whole number";
+    case ValueKind::boolean:
+      return "true or false";
+  }
+  return "";
+}
+
+std::string at_line(const std::string& name, const toml::source_region& source) {
+  return fmt::format("{}:{}", name, source.begin.line);
+}
+
+tl::unexpected<Error> unknown_name(const std::string& where, std::string_view what,
+                                   const std::string& name,
+                                   const std::vector<std::string_view>& known) {
+  const std::string_view nearest = nearest_name(name, known);
+  return fail(fmt::format("{}: unknown {} {}{}", where, what, relay::quoted(name),
+                          nearest.empty() ? "" : fmt::format(": did you mean {}?", nearest)));
+}
+
+std::vector<std::string_view> known_sections() {
+  std::vector<std::string_view> names;
+  for (const Key& key : kKeys) {
+    if (names.empty() || names.back() != key.section) names.push_back(key.section);
+  }
+  return names;
+}
+
+std::vector<std::string_view> known_keys(std::string_view section) {
+  std::vector<std::string_view> names;
+  for (const Key& key : kKeys) {
+    if (key.section == section) names.push_back(key.name);
+  }
+  return names;
+}
+
+OptionId address_option(std::string_view text) {
+  return text.find(':') != std::string_view::npos ? OptionId::listen_ipv6 : OptionId::listen_ipv4;
+}
+
+// The file has one list of addresses where the command line has -l and -6: a colon tells IPv6. A
+// bridge between the families becomes one entry of each.
+void add_address(std::vector<Setting>& settings, const std::string& text,
+                 const std::string& source) {
+  const size_t slash = text.find('/');
+  const std::string internal = text.substr(0, slash);
+  const std::string external = slash == std::string::npos ? "" : text.substr(slash + 1);
+  if (internal.empty() || external.empty() ||
+      address_option(internal) == address_option(external)) {
+    settings.push_back({address_option(text), text, source});
+    return;
+  }
+  settings.push_back({address_option(internal), internal, source});
+  settings.push_back({address_option(external), "/" + external, source});
+}
+
+Status add_list(std::vector<Setting>& settings, const Key& key, const toml::array& list,
+                const std::string& name, const std::string& source) {
+  for (const toml::node& node : list) {
+    const auto* text = node.as_string();
+    if (text == nullptr) {
+      return fail(fmt::format("{}: {}.{}: expected {}", at_line(name, node.source()), key.section,
+                              key.name, expected_kind(key.kind)));
+    }
+    if (key.kind == ValueKind::address_list) {
+      add_address(settings, text->get(), source);
+    } else {
+      settings.push_back({key.option, text->get(), source});
+    }
+  }
+  return {};
+}
+
+Status add_value(std::vector<Setting>& settings, const Key& key, const toml::node& node,
+                 const std::string& name) {
+  const std::string where = at_line(name, node.source());
+  const std::string source = fmt::format("{}: {}.{}", where, key.section, key.name);
+  const auto add = [&](std::string value) {
+    settings.push_back({key.option, std::move(value), source});
+    return Status{};
+  };
+  const bool is_list = key.kind == ValueKind::text_list || key.kind == ValueKind::address_list;
+  if (is_list && node.is_array()) return add_list(settings, key, *node.as_array(), name, source);
+  if (key.kind == ValueKind::text && node.is_string()) return add(node.as_string()->get());
+  if (key.kind == ValueKind::integer && node.is_integer()) {
+    return add(fmt::format("{}", node.as_integer()->get()));
+  }
+  if (key.kind == ValueKind::boolean && node.is_boolean()) {
+    return add(node.as_boolean()->get() ? "yes" : "no");
+  }
+  return fail(fmt::format("{}: expected {}", source, expected_kind(key.kind)));
+}
+
+Status add_section(std::vector<Setting>& settings, const std::string& section,
+                   const toml::table& table, const std::string& name) {
+  for (const auto& [key_name, node] : table) {
+    const auto* key = std::find_if(std::begin(kKeys), std::end(kKeys), [&](const Key& candidate) {
+      return candidate.section == section && candidate.name == key_name.str();
+    });
+    if (key == std::end(kKeys)) {
+      return unknown_name(at_line(name, key_name.source()), fmt::format("key of [{}]", section),
+                          std::string(key_name.str()), known_keys(section));
+    }
+    if (auto status = add_value(settings, *key, node, name); !status) return status;
+  }
+  return {};
+}
+
+// rtpproxy's --config takes UCL, whose one meaningful key is `modules { … }`.
+bool looks_like_rtpproxy_config(std::string_view text) {
+  while (!text.empty()) {
+    const size_t end = std::min(text.find('\n'), text.size());
+    std::string_view line = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    line.remove_prefix(std::min(line.find_first_not_of(" \t\r"), line.size()));
+    if (!line.starts_with("modules")) continue;
+    line.remove_prefix(std::string_view("modules").size());
+    line.remove_prefix(std::min(line.find_first_not_of(" \t\r:="), line.size()));
+    if (line.empty() || line.front() == '{') return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+Result<std::vector<Setting>> read_toml_text(std::string_view text, const std::string& name) {
+  const toml::parse_result parsed = toml::parse(text, name);
+  if (!parsed) {
+    if (looks_like_rtpproxy_config(text)) {
+      return fail(
+          fmt::format("{}: this is an rtpproxy configuration file (modules {{...}}): its "
+                      "modules are not loaded here, see rtpp-relay.toml(5) for the format "
+                      "expected",
+                      name));
+    }
+    return fail(fmt::format("{}: {}", at_line(name, parsed.error().source()),
+                            parsed.error().description()));
+  }
+  std::vector<Setting> settings;
+  for (const auto& [section, node] : parsed.table()) {
+    const std::string section_name(section.str());
+    const std::vector<std::string_view> known = known_sections();
+    if (std::find(known.begin(), known.end(), section_name) == known.end()) {
+      return unknown_name(at_line(name, section.source()), "section", section_name, known);
+    }
+    if (!node.is_table()) {
+      return fail(fmt::format("{}: {} is a section, expected [{}]", at_line(name, node.source()),
+                              section_name, section_name));
+    }
+    if (auto status = add_section(settings, section_name, *node.as_table(), name); !status) {
+      return tl::unexpected(status.error());
+    }
+  }
+  return settings;
+}
+
+Result<std::vector<Setting>> read_toml_file(const std::string& path) {
+  if (std::error_code error; !std::filesystem::is_regular_file(path, error)) {
+    return fail(fmt::format("--config: {}: {}", relay::quoted(path),
+                            error ? error.message() : "expected a regular file"));
+  }
+  std::ifstream file(path, std::ios::binary);
+  const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  if (!file) return fail_errno(fmt::format("--config: {}: cannot read", relay::quoted(path)));
+  return read_toml_text(text, path);
+}
+
+Result<RuntimeConfig> load_runtime(const std::string& path,
+                                   const std::vector<Setting>& command_line) {
+  auto file = read_toml_file(path);
+  if (!file) return tl::unexpected(file.error());
+  return build_runtime(merge_settings(std::move(*file), command_line));
+}
+
+}  // namespace relay
