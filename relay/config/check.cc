@@ -57,9 +57,11 @@ Result<int64_t> parse_integer(const Setting& setting, int64_t min, int64_t max) 
 
 std::string_view nearest_name(std::string_view text, std::span<const std::string_view> names) {
   std::string_view best;
-  size_t best_distance = std::max<size_t>(2, text.size() / 3) + 1;
+  size_t best_distance = std::max<size_t>(2, text.size() / 3) + 1;  // refused from here on
   for (const std::string_view name : names) {
-    const size_t distance = edit_distance(text, name);
+    // "session" for session_seconds: a beginning counts as one slip.
+    const bool begins = text.size() >= 3 && name.starts_with(text);
+    const size_t distance = begins ? 1 : edit_distance(text, name);
     if (distance < best_distance) {
       best = name;
       best_distance = distance;

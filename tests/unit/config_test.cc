@@ -1,13 +1,9 @@
 #include <syslog.h>
-#include <unistd.h>
 
-#include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <functional>
 
 #include "relay/config/describe.h"
-#include "relay/config/toml_file.h"
 #include "tests/unit/config_support.h"
 
 namespace relay {
