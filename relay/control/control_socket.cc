@@ -9,6 +9,7 @@
 #include <sys/un.h>
 
 #include <charconv>
+#include <filesystem>
 #include <utility>
 
 #include "relay/base/log.h"
@@ -71,9 +72,12 @@ Result<sockaddr_un> unix_address(const ControlSocketConfig& config) {
 Result<void> check_stale(const ControlSocketConfig& config, const sockaddr_un& address) {
   const UniqueFd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!probe) return fail_errno(quote(config.text) + ": cannot open a socket");
-  if (::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 &&
-      (errno == ECONNREFUSED || errno == ENOENT))
-    return {};
+  if (::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    if (errno == ECONNREFUSED || errno == ENOENT) return {};
+    // EAGAIN: its backlog is full; EPROTOTYPE: it takes datagrams.
+    if (errno != EAGAIN && errno != EPROTOTYPE)
+      return fail_errno(quote(config.text) + ": cannot tell whether a process serves this socket");
+  }
   return fail(quote(config.text) + ": another process serves this socket");
 }
 
@@ -127,9 +131,11 @@ Result<void> set_owner_and_mode(const ControlSocketConfig& config, const Startup
       return fail(quote(config.text) + ": there is no group '" + startup.group + "'");
     }
   }
-  if (::lchown(config.path.c_str(), owner, group) != 0)
+  if ((!startup.user.empty() || !startup.group.empty()) &&
+      ::lchown(config.path.c_str(), owner, group) != 0)
     return fail_errno(fmt::format("{}: cannot give the socket to '{}:{}'", quote(config.text),
                                   startup.user, startup.group));
+  if (startup.group.empty() && !startup.unix_socket_mode) return {};  // the umask's mode stays
   const unsigned mode = startup.unix_socket_mode.value_or(0755);
   if (::chmod(config.path.c_str(), mode) != 0)
     return fail_errno(fmt::format("{}: cannot set mode {:04o}", quote(config.text), mode));
@@ -138,7 +144,10 @@ Result<void> set_owner_and_mode(const ControlSocketConfig& config, const Startup
 
 }  // namespace
 
-UnixSocketFile::UnixSocketFile(std::string path) : path_(std::move(path)) {
+UnixSocketFile::UnixSocketFile(const std::string& path) {
+  // Daemonising changes the working directory before the file is deleted.
+  std::error_code ignored;
+  path_ = std::filesystem::absolute(path, ignored).string();
   struct stat found {};
   if (::lstat(path_.c_str(), &found) != 0 || !S_ISSOCK(found.st_mode)) return;
   device_ = found.st_dev;
@@ -166,7 +175,8 @@ void UnixSocketFile::unlink_own() {
   if (::lstat(path_.c_str(), &found) != 0 || found.st_dev != *device_ || found.st_ino != inode_)
     return;
   if (::unlink(path_.c_str()) != 0)
-    log_debug("control socket file stays path={} reason={}", quoted(path_), std::strerror(errno));
+    log_debug("control socket file stays path={} reason={}", relay::quoted(path_),
+              std::strerror(errno));
 }
 
 Result<UniqueFd> make_udp_socket(const ControlSocketConfig& config) {
@@ -211,16 +221,13 @@ Result<UnixListener> make_unix_listener(const ControlSocketConfig& config,
   if (!made.socket) return fail_errno(quote(config.text) + ": cannot open a socket");
   // Linux takes the file's mode from the unbound socket (unix_bind since 2.6), less the umask: so
   // nobody can connect between bind and chmod.
-  const bool restricted =
-      !startup.user.empty() || !startup.group.empty() || startup.unix_socket_mode.has_value();
-  if (restricted && ::fchmod(made.socket.get(), 0600) != 0)
+  if ((!startup.group.empty() || startup.unix_socket_mode) &&
+      ::fchmod(made.socket.get(), 0600) != 0)
     return fail_errno(quote(config.text) + ": cannot restrict the socket's mode");
   if (::bind(made.socket.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) != 0)
     return fail_errno(quote(config.text) + ": cannot bind");
   made.file = UnixSocketFile(config.path);
-  if (restricted) {
-    if (auto set = set_owner_and_mode(config, startup); !set) return tl::unexpected(set.error());
-  }
+  if (auto set = set_owner_and_mode(config, startup); !set) return tl::unexpected(set.error());
   if (auto listening = listen_on(made.socket.get(), config.text); !listening)
     return tl::unexpected(listening.error());
   return made;

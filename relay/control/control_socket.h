@@ -18,7 +18,7 @@ class UnixSocketFile {
  public:
   UnixSocketFile() = default;
   // Takes what is at `path` now, when it is a socket; otherwise holds nothing.
-  explicit UnixSocketFile(std::string path);
+  explicit UnixSocketFile(const std::string& path);
   UnixSocketFile(UnixSocketFile&& other) noexcept;
   UnixSocketFile& operator=(UnixSocketFile&& other) noexcept;
   ~UnixSocketFile() { unlink_own(); }

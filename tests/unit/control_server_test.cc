@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 #include <sys/stat.h>
 
+#include <filesystem>
 #include <fstream>
 
 #include "control_fixture.h"
@@ -152,6 +153,20 @@ TEST_CASE("the socket file in place at the end is deleted only when it is ours")
   }
 }
 
+TEST_CASE("a relative socket path is deleted after the working directory has changed") {
+  TemporaryDirectory directory;
+  const std::string path = directory.file("control.sock");
+  const auto before = std::filesystem::current_path();
+  std::filesystem::current_path(std::filesystem::path(path).parent_path());
+  {
+    Fixture fixture({unix_socket(ControlKind::unix_one_shot, "control.sock")});
+    CHECK(fixture.error == "");
+    CHECK(exists(path));
+    std::filesystem::current_path(before);
+  }
+  CHECK_FALSE(exists(path));
+}
+
 TEST_CASE("a unix path has at most 107 bytes") {
   TemporaryDirectory directory;
   const std::string prefix = directory.file("");
@@ -174,6 +189,7 @@ TEST_CASE("a unix socket gets the mode asked for") {
       {"a mode", 0660, "", 0660},
       {"a mode and a group", 0620, own_group, 0620},
       {"a group alone: rtpproxy's default", std::nullopt, own_group, 0755},
+      {"neither: what the umask leaves", std::nullopt, "", 0750},
   };
   for (const Case& c : cases) {
     CAPTURE(c.description);
@@ -183,7 +199,9 @@ TEST_CASE("a unix socket gets the mode asked for") {
     config.control_sockets = {unix_socket(ControlKind::unix_one_shot, path)};
     config.unix_socket_mode = c.mode;
     config.group = c.group;
-    auto made = make_unix_listener(config.control_sockets[0], config);
+    const mode_t usual_mask = ::umask(027);
+    const auto made = make_unix_listener(config.control_sockets[0], config);
+    ::umask(usual_mask);
     REQUIRE(made);
     struct stat found {};
     REQUIRE(::lstat(path.c_str(), &found) == 0);

@@ -1,4 +1,7 @@
 #include <doctest/doctest.h>
+#include <sys/resource.h>
+
+#include <random>
 
 #include "control_fixture.h"
 
@@ -142,6 +145,53 @@ TEST_CASE("3000 commands in one write get 3000 replies in order") {
   REQUIRE(client.send(commands));
   CHECK(fixture.wait_received(client, replies.size()));
   CHECK(client.received() == replies);
+}
+
+TEST_CASE("however a stream is cut into writes, its replies are the same") {
+  TemporaryDirectory directory;
+  const std::string path = directory.file("control.sock");
+  Fixture fixture({unix_socket(ControlKind::unix_stream, path)});
+  std::mt19937 random(1);
+  for (int round = 0; round < 20; ++round) {
+    CAPTURE(round);
+    std::string commands, replies;
+    while (commands.size() < 40'000) {
+      const std::string word(random() % 8186, static_cast<char>('a' + random() % 26));
+      commands += "echo " + word + (random() % 2 == 0 ? "\n" : "\r\n");
+      replies += word + "\n";
+    }
+    Client client = Client::unix_stream(path);
+    for (size_t sent = 0; sent < commands.size();) {
+      const size_t piece = std::min<size_t>(1 + random() % 9000, commands.size() - sent);
+      REQUIRE(client.send(std::string_view(commands).substr(sent, piece)));
+      sent += piece;
+      if (random() % 2 == 0) fixture.loop->run_once();
+      client.collect();
+    }
+    CHECK(fixture.wait_received(client, replies.size()));
+    CHECK(client.received() == replies);
+  }
+}
+
+TEST_CASE("without descriptors to accept with, the connection waits for the next sweep") {
+  Fixture fixture({ip_socket(ControlKind::tcp, "127.0.0.1")});
+  Client waiting = Client::tcp(endpoint("127.0.0.1", fixture.port()));
+  CHECK(waiting.send("V\n"));
+  rlimit usual{};
+  REQUIRE(::getrlimit(RLIMIT_NOFILE, &usual) == 0);
+  const UniqueFd lowest_free(::dup(0));
+  rlimit none = usual;
+  none.rlim_cur = static_cast<rlim_t>(lowest_free.get());
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
+  CHECK(fixture.wait([&] { return fixture.counters.accept_errors > 0; }));
+  int ticks = 0;
+  Timer tick(*fixture.loop, [&] { ++ticks; });
+  tick.start_repeating(std::chrono::milliseconds(1));
+  CHECK(fixture.wait([&] { return ticks == 20; }));
+  CHECK(fixture.counters.accept_errors == 1);
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &usual) == 0);
+  fixture.server->sweep();
+  CHECK(fixture.reply(waiting) == "20040107\n");
 }
 
 TEST_CASE("the end of input discards half a line and delivers what was asked before") {

@@ -1,4 +1,5 @@
 #include <doctest/doctest.h>
+#include <poll.h>
 
 #include "control_fixture.h"
 
@@ -177,6 +178,30 @@ TEST_CASE("the start-up probes of many workers are all answered") {
   }
   CHECK(fixture.counters.datagrams_received == 256);
   CHECK(fixture.counters.datagrams_lost == 0);
+}
+
+TEST_CASE("what the kernel had to drop is counted") {
+  Fixture fixture({ip_socket(ControlKind::udp, "127.0.0.1")});
+  Client client = Client::udp(endpoint("127.0.0.1", fixture.port()));
+  const uint64_t flood = 20'000;  // the largest receive buffer asked for holds some 3000
+  for (uint64_t i = 0; i < flood; ++i) CHECK(client.send("ck E1"));
+  const auto drained = [&] {
+    pollfd ready{fixture.server->descriptors().at(0).second, POLLIN, 0};
+    return ::poll(&ready, 1, 0) == 0;
+  };
+  CHECK(fixture.wait(drained));
+  CHECK(client.send("1_0 V"));  // brings the count up to date
+  CHECK(fixture.reply(client) == "1_0 20040107\n");
+  CHECK(fixture.counters.datagrams_lost > 0);
+  CHECK(fixture.counters.datagrams_received + fixture.counters.datagrams_lost == flood + 1);
+}
+
+TEST_CASE("both families are served on one port by two sockets") {
+  Fixture ipv4({ip_socket(ControlKind::udp, "0.0.0.0")});
+  ControlSocketConfig same_port = ip_socket(ControlKind::udp, "::");
+  same_port.endpoint.port = ipv4.port();
+  Fixture ipv6({same_port});
+  CHECK(ipv6.error == "");
 }
 
 TEST_CASE("an address in use is named in the error") {
