@@ -1,0 +1,80 @@
+#include "relay/control/dispatcher.h"
+
+#include <chrono>
+#include <variant>
+
+#include "ctlproto/parse.h"
+#include "relay/base/log.h"
+
+namespace relay {
+
+std::string error_reply(int code) {
+  return "E" + std::to_string(code);
+}
+
+SessionSettings to_session_settings(const StartupConfig& config) {
+  SessionSettings settings;
+  for (const LocalAddressConfig& entry : config.local_addresses) {
+    settings.local_addresses.push_back({entry.label, entry.bind, entry.advertised});
+  }
+  settings.bridging = config.bridging;
+  settings.ports = {config.port_min, config.port_max, config.sequential_ports, config.tos, 0};
+  settings.policy =
+      config.latch_policy == LatchPolicyDefault::compat ? LatchPolicy::compat : LatchPolicy::strict;
+  settings.asymmetric_by_default =
+      config.force_asymmetric || (config.bridging && !config.bridge_symmetric);
+  settings.duplicate_small_packets = config.duplicate_small_packets;
+  return settings;
+}
+
+SessionLimits to_session_limits(const RuntimeConfig& config) {
+  SessionLimits limits;
+  limits.ttl = {config.ttl, config.setup_ttl, config.independent_ttl};
+  limits.fork_grace = config.fork_grace;
+  limits.overload = {config.overload_protection, config.overload_cpu_percent, config.sessions_max};
+  return limits;
+}
+
+Dispatcher::Dispatcher(const StartupConfig& config, SessionManager& sessions,
+                       const ForwardingPlane& plane, const Clock& clock)
+    : plane_(plane),
+      clock_(clock),
+      last_tick_(clock.now()),
+      context_{sessions,           plane, clock, !config.notify_targets.empty(), counters_,
+               packets_per_second_} {}
+
+std::string Dispatcher::reply_to(std::string_view command, bool& succeeded) {
+  const auto request = ctlproto::parse_request(command);
+  if (!request) {
+    log_warning("command refused command={} reason={}", quoted(command), request.error().message);
+    succeeded = false;
+    return error_reply(request.error().code);
+  }
+  std::string reply =
+      std::visit([&](const auto& asked) { return handle(context_, asked); }, *request);
+  const bool unknown_lookup = reply == "0" && std::holds_alternative<ctlproto::Lookup>(*request);
+  succeeded = !reply.starts_with('E') && !unknown_lookup;
+  return reply;
+}
+
+std::string Dispatcher::execute(std::string_view command, const CommandOrigin&) {
+  ++counters_.received;
+  bool succeeded = false;
+  std::string reply = reply_to(command, succeeded);
+  ++counters_.replied;
+  ++(succeeded ? counters_.succeeded : counters_.errors);
+  if (!reply.ends_with('\n')) reply += '\n';
+  return reply;
+}
+
+void Dispatcher::tick() {
+  const Instant now = clock_.now();
+  const double elapsed = std::chrono::duration<double>(now - last_tick_).count();
+  if (elapsed <= 0) return;
+  const uint64_t received = received_by_complete_sessions(plane_.counters());
+  packets_per_second_ = static_cast<double>(received - last_received_) / elapsed;
+  last_received_ = received;
+  last_tick_ = now;
+}
+
+}  // namespace relay

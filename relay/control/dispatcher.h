@@ -1,0 +1,45 @@
+// From a command's text to its reply's text. Control thread.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "relay/base/clock.h"
+#include "relay/config/config.h"
+#include "relay/control/command_executor.h"
+#include "relay/control/handlers.h"
+#include "relay/flow/forwarding_plane.h"
+#include "relay/session/session_manager.h"
+
+namespace relay {
+
+class Dispatcher final : public CommandExecutor {
+ public:
+  // All outlive the dispatcher.
+  Dispatcher(const StartupConfig& config, SessionManager& sessions, const ForwardingPlane& plane,
+             const Clock& clock);
+
+  std::string execute(std::string_view command, const CommandOrigin& origin) override;
+  void count_duplicate() override { ++counters_.duplicates; }
+
+  // Once a second: measures the packet rate.
+  void tick();
+  const CommandCounters& counters() const { return counters_; }
+
+ private:
+  std::string reply_to(std::string_view command, bool& succeeded);
+
+  const ForwardingPlane& plane_;
+  const Clock& clock_;
+  CommandCounters counters_;
+  double packets_per_second_ = 0;
+  uint64_t last_received_ = 0;
+  Instant last_tick_;
+  HandlerContext context_;
+};
+
+// The configuration in the words of session/.
+SessionSettings to_session_settings(const StartupConfig& config);
+SessionLimits to_session_limits(const RuntimeConfig& config);
+
+}  // namespace relay

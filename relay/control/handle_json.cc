@@ -1,0 +1,250 @@
+// J: the same facts as Q, I and G and more, as one line of JSON for tools.
+#include <nlohmann/json.hpp>
+
+#include <charconv>
+#include <chrono>
+
+#include "ctlproto/error_codes.h"
+#include "relay/control/handlers.h"
+
+namespace relay {
+namespace {
+
+using nlohmann::json;
+
+// A page of `J sessions` stays below 32 KiB.
+constexpr size_t kPageBytesMax = 32 * 1024;
+constexpr size_t kPageReserveBytes = 256;
+constexpr size_t kPageStep = 64;
+constexpr size_t kListedTextBytesMax = 1024;
+// Sessions (media) shown of one call.
+constexpr size_t kDetailedSessionsMax = 16;
+
+std::string to_line(const json& value) {
+  // Call-ids and tags are any bytes; JSON is UTF-8.
+  return value.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+double seconds(Duration duration) {
+  return std::chrono::duration<double>(duration).count();
+}
+
+json endpoint_or_null(const Endpoint& endpoint) {
+  return endpoint.valid() ? json(endpoint.to_string()) : json(nullptr);
+}
+
+const char* to_text(LatchPolicy policy) {
+  switch (policy) {
+    case LatchPolicy::strict:
+      return "strict";
+    case LatchPolicy::compat:
+      return "compat";
+    case LatchPolicy::asymmetric:
+      break;
+  }
+  return "asymmetric";
+}
+
+const char* to_text(LatchState::Rank rank) {
+  switch (rank) {
+    case LatchState::Rank::none:
+      return "none";
+    case LatchState::Rank::proven:
+      return "proven";
+    case LatchState::Rank::signalled_host:
+      return "signalled_host";
+    case LatchState::Rank::signalled:
+      break;
+  }
+  return "signalled";
+}
+
+template <typename CountOf>
+json drops_json(CountOf count_of) {
+  json drops = json::object();
+  for (size_t i = 0; i < kDropReasons; ++i) {
+    const uint64_t count = count_of(i);
+    if (count != 0) drops[std::string(to_string(static_cast<DropReason>(i)))] = count;
+  }
+  return drops;
+}
+
+json flow_json(const FlowStats& stats) {
+  return {{"received", stats.received.get()},
+          {"received_bytes", stats.received_bytes.get()},
+          {"forwarded", stats.forwarded.get()},
+          {"punted", stats.punted.get()},
+          {"consumed", stats.consumed.get()},
+          {"dropped", drops_json([&](size_t i) { return stats.drops[i].get(); })}};
+}
+
+json rtp_json(const FlowStats& stats) {
+  json result = flow_json(stats);
+  const AnalyserTotals analysis = stats.analysis.load();
+  if (analysis.ssrc_changes == 0) return result;
+  result["stream"] = {{"ssrc", analysis.ssrc_last},
+                      {"ssrc_changes", analysis.ssrc_changes},
+                      {"payload_type", analysis.payload_type_last},
+                      {"sent", analysis.sent},
+                      {"received", analysis.received},
+                      {"lost", analysis.lost()},
+                      {"duplicates", analysis.duplicates},
+                      {"parse_errors", analysis.parse_errors},
+                      {"jitter_last", analysis.jitter_last},
+                      {"jitter_max", analysis.jitter_max},
+                      {"jitter_average", analysis.jitter_average},
+                      {"longest_gap_s", seconds(analysis.longest_gap)}};
+  return result;
+}
+
+json latch_json(const LatchState& latch) {
+  return {{"rank", to_text(latch.rank)},
+          {"holder", endpoint_or_null(latch.holder)},
+          {"contested", latch.contested},
+          {"egress", endpoint_or_null(latch.egress)}};
+}
+
+json leg_json(const Session& session, LegId id) {
+  const LegSpec& spec = session.leg_spec(id);
+  const FlowStats& rtp = session.flows->stats_of(id, Component::rtp);
+  json codecs = json::array();
+  for (const char type : session.leg(id).codecs) codecs.push_back(static_cast<uint8_t>(type));
+  return {{"open", spec.open()},
+          {"local", spec.open() ? endpoint_or_null(spec.local) : json(nullptr)},
+          {"signalled", spec.signalled ? endpoint_or_null(*spec.signalled) : json(nullptr)},
+          {"policy", to_text(spec.policy)},
+          {"codecs", std::move(codecs)},
+          {"latch", latch_json(rtp.latch.load())},
+          {"rtp", rtp_json(rtp)},
+          {"rtcp", flow_json(session.flows->stats_of(id, Component::rtcp))}};
+}
+
+json session_json(const HandlerContext& context, const Session& session) {
+  json answered = json::array();
+  for (const Answer& answer : session.answers) {
+    answered.push_back(
+        {{"tag", answer.tag},
+         {"signalled", answer.signalled ? endpoint_or_null(*answer.signalled) : json(nullptr)}});
+  }
+  return {{"from_tag", session.from_tag},
+          {"answered", std::move(answered)},
+          {"complete", session.spec.complete},
+          {"lingering", session.lingering},
+          {"age_s", seconds(context.clock.now() - session.created)},
+          {"ttl_s", context.sessions.remaining_ttl(session).count()},
+          {"callee", leg_json(session, LegId::callee)},
+          {"caller", leg_json(session, LegId::caller)}};
+}
+
+std::string one_call(const HandlerContext& context, const std::string& call_id) {
+  const std::vector<Session*> found = context.sessions.table().of_call(call_id);
+  if (found.empty()) return error_reply(ctlproto::error::session_not_found);
+  json sessions = json::array();
+  for (const Session* session : found) {
+    if (sessions.size() == kDetailedSessionsMax) break;
+    sessions.push_back(session_json(context, *session));
+  }
+  return to_line({{"call_id", call_id},
+                  {"sessions", std::move(sessions)},
+                  {"not_shown", found.size() - std::min(found.size(), kDetailedSessionsMax)}});
+}
+
+json listed(const HandlerContext& context, const Session& session) {
+  json result = {{"call_id", session.call_id.substr(0, kListedTextBytesMax)},
+                 {"from_tag", session.from_tag.substr(0, kListedTextBytesMax)},
+                 {"complete", session.spec.complete},
+                 {"ttl_s", context.sessions.remaining_ttl(session).count()},
+                 {"age_s", seconds(context.clock.now() - session.created)}};
+  if (session.lingering) result["lingering"] = true;
+  if (session.call_id.size() > kListedTextBytesMax) result["call_id_cut"] = true;
+  return result;
+}
+
+// The cursor is the serial number of the last session shown: sessions that come or go between two
+// pages neither hide others nor show them twice.
+std::string list_sessions(const HandlerContext& context, const std::string& cursor) {
+  uint64_t serial = 0;
+  const char* end = cursor.data() + cursor.size();
+  if (!cursor.empty() && std::from_chars(cursor.data(), end, serial).ptr != end) {
+    return error_reply(ctlproto::error::session_not_found);
+  }
+  std::string page;
+  bool full = false;
+  for (auto step = context.sessions.table().after(serial, kPageStep); !step.empty() && !full;
+       step = context.sessions.table().after(serial, kPageStep)) {
+    for (const Session* session : step) {
+      const std::string entry = to_line(listed(context, *session));
+      full = !page.empty() && page.size() + entry.size() + kPageReserveBytes > kPageBytesMax;
+      if (full) break;
+      if (!page.empty()) page += ',';
+      page += entry;
+      serial = session->serial;
+    }
+  }
+  const std::string next = full ? "\"" + std::to_string(serial) + "\"" : "null";
+  return "{\"sessions\":[" + page + "],\"next\":" + next + "}";
+}
+
+std::string whole_relay(const HandlerContext& context) {
+  const SessionManager& sessions = context.sessions;
+  const SessionCounters& counters = sessions.counters();
+  const EndedTotals& ended = sessions.ended();
+  const PlaneCounters traffic = context.plane.counters();
+  const CommandCounters& commands = context.commands;
+  return to_line({{"sessions",
+                   {{"active", sessions.active()},
+                    {"created", counters.created},
+                    {"destroyed", counters.destroyed},
+                    {"completed", counters.completed},
+                    {"timed_out", counters.timed_out},
+                    {"resurrected", counters.resurrected},
+                    {"lingering", sessions.table().size() - sessions.active()},
+                    {"total_duration_s", seconds(counters.total_duration)},
+                    {"without_rtp", ended.without_rtp},
+                    {"one_way_rtp", ended.one_way_rtp},
+                    {"without_rtcp", ended.without_rtcp},
+                    {"one_way_rtcp", ended.one_way_rtcp}}},
+                  {"ended_streams",
+                   {{"sent", ended.sent},
+                    {"received", ended.received},
+                    {"lost", ended.lost},
+                    {"duplicates", ended.duplicates},
+                    {"parse_errors", ended.parse_errors}}},
+                  {"packets",
+                   {{"received", traffic.received},
+                    {"received_bytes", traffic.received_bytes},
+                    {"received_per_second", context.packets_per_second},
+                    {"forwarded", traffic.forwarded},
+                    {"punted", traffic.punted},
+                    {"consumed", traffic.consumed},
+                    {"dropped", drops_json([&](size_t i) { return traffic.drops[i]; })}}},
+                  {"ports",
+                   {{"pairs_taken", sessions.ports().taken()},
+                    {"pairs_per_address", sessions.ports().pairs_per_address()},
+                    {"unsettled", sessions.unsettled()}}},
+                  {"commands",
+                   {{"received", commands.received},
+                    {"duplicates", commands.duplicates},
+                    {"succeeded", commands.succeeded},
+                    {"errors", commands.errors},
+                    {"replied", commands.replied}}},
+                  {"draining", sessions.draining()},
+                  {"overloaded", sessions.overload().overloaded()},
+                  {"cpu_percent", sessions.overload().cpu_percent()}});
+}
+
+}  // namespace
+
+std::string handle(HandlerContext& context, const ctlproto::Json& request) {
+  switch (request.what) {
+    case ctlproto::Json::What::session:
+      return one_call(context, request.argument);
+    case ctlproto::Json::What::sessions:
+      return list_sessions(context, request.argument);
+    case ctlproto::Json::What::stats:
+      break;
+  }
+  return whole_relay(context);
+}
+
+}  // namespace relay

@@ -1,0 +1,97 @@
+// What follows `&&`: run in order, stopped by the first failure.
+#include <algorithm>
+#include <chrono>
+#include <variant>
+
+#include "relay/control/handlers.h"
+
+namespace relay {
+namespace {
+
+struct Outcome {
+  bool failed = false;
+  std::string text;  // may be empty on success
+};
+
+class Runner {
+ public:
+  Runner(HandlerContext& context, const SubCommandTarget& target)
+      : context_(context), target_(target) {}
+
+  Outcome operator()(const ctlproto::SubDelete& command) {
+    const Session* session = find();
+    if (session == nullptr) return {true, {}};
+    // By value: the session goes while remove() compares.
+    const std::string call_id = session->call_id, from_tag = session->from_tag;
+    return {context_.sessions.remove(call_id, from_tag, std::nullopt, command.weak) == 0, {}};
+  }
+
+  Outcome operator()(const ctlproto::SubSet& command) {
+    Session* session = find();
+    if (session == nullptr) return {true, {}};
+    const LegId leg = command.on_out_stream ? other(target_.in) : target_.in;
+    if (command.name == ctlproto::SubSet::Name::tos) {
+      return {!context_.sessions.set_tos(*session, leg, command.value), {}};
+    }
+    context_.sessions.set_ttl(*session, leg, std::chrono::seconds(command.value));
+    return {};
+  }
+
+  Outcome operator()(const ctlproto::SubLookup& command) {
+    MediaRequest request = to_media_request(command.modifiers, command.media);
+    request.call_id = target_.call_id;
+    request.from_tag = target_.from_tag;
+    request.to_tag = target_.to_tag;
+    const auto answer = context_.sessions.lookup(request);
+    if (!answer) return {true, {}};
+    target_.in = other(target_.in);
+    return {false, media_reply(*answer)};
+  }
+
+  // Forks of media are a later version's.
+  Outcome operator()(const ctlproto::SubFork&) { return {true, {}}; }
+  // subcommands_supported() has refused these.
+  Outcome operator()(const ctlproto::SubModule&) { return {true, {}}; }
+
+ private:
+  Session* find() const {
+    Session* session = context_.sessions.table().by_serial(target_.session_serial);
+    return session != nullptr && !session->lingering ? session : nullptr;
+  }
+
+  HandlerContext& context_;
+  SubCommandTarget target_;
+};
+
+}  // namespace
+
+bool subcommands_supported(const std::vector<ctlproto::SubCommand>& subcommands) {
+  return std::none_of(subcommands.begin(), subcommands.end(), [](const auto& subcommand) {
+    return std::holds_alternative<ctlproto::SubModule>(subcommand);
+  });
+}
+
+void run_subcommands(HandlerContext& context, SubCommandTarget target,
+                     const std::vector<ctlproto::SubCommand>& subcommands, std::string& reply) {
+  constexpr std::string_view kFailed = " && -1";
+  Runner runner(context, target);
+  std::string silent_successes;
+  for (const ctlproto::SubCommand& subcommand : subcommands) {
+    const Outcome outcome = std::visit(runner, subcommand);
+    if (!outcome.failed && outcome.text.empty()) {
+      silent_successes += " && 0";
+      continue;
+    }
+    const std::string result =
+        silent_successes + (outcome.failed ? std::string(kFailed) : " && " + outcome.text);
+    silent_successes.clear();
+    if (reply.size() + result.size() > kReplyTextBytesMax) {
+      reply += kFailed;
+      return;
+    }
+    reply += result;
+    if (outcome.failed) return;
+  }
+}
+
+}  // namespace relay

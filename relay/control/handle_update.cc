@@ -1,0 +1,144 @@
+// U and L.
+#include <fmt/core.h>
+
+#include "ctlproto/error_codes.h"
+#include "relay/base/log.h"
+#include "relay/control/handlers.h"
+
+namespace relay {
+namespace {
+
+LocalChoice to_local_choice(const ctlproto::LocalAddress& address) {
+  using Kind = ctlproto::LocalAddress::Kind;
+  switch (address.kind) {
+    case Kind::label:
+      return {LocalChoice::Kind::label, address.value};
+    case Kind::towards:
+      return {LocalChoice::Kind::towards, address.value};
+    case Kind::address:
+      break;
+  }
+  return {LocalChoice::Kind::address, address.value};
+}
+
+Symmetry to_symmetry(ctlproto::Symmetry symmetry) {
+  if (symmetry == ctlproto::Symmetry::unset) return Symmetry::unset;
+  return symmetry == ctlproto::Symmetry::asymmetric ? Symmetry::asymmetric : Symmetry::symmetric;
+}
+
+template <typename Command>
+MediaRequest to_media_request(const Command& command) {
+  MediaRequest request = relay::to_media_request(command.modifiers, command.media);
+  request.call_id = command.call_id;
+  request.from_tag = command.from_tag;
+  if (command.to_tag) request.to_tag = *command.to_tag;
+  return request;
+}
+
+template <typename Command>
+std::string finish(HandlerContext& context, const Command& command, const MediaAnswer& answer) {
+  std::string reply = media_reply(answer);
+  SubCommandTarget target{answer.session->serial, other(answer.answered), command.call_id,
+                          command.from_tag, std::nullopt};
+  if (command.to_tag) target.to_tag = *command.to_tag;
+  run_subcommands(context, target, command.subcommands, reply);
+  return reply;
+}
+
+std::string refused(std::string_view verb, std::string_view call_id, const Refused& refusal) {
+  log_warning("{} refused call_id={} reason={}", verb, quoted(call_id), refusal.message);
+  return error_reply(to_error_code(refusal.why));
+}
+
+}  // namespace
+
+MediaRequest to_media_request(const ctlproto::MediaModifiers& modifiers,
+                              const ctlproto::MediaAddress& media) {
+  MediaRequest request;
+  if (media.kind == ctlproto::MediaAddress::Kind::endpoint) {
+    if (const auto address = IpAddress::parse(media.address)) {
+      request.media = Endpoint{*address, media.port};
+    }
+  }
+  request.symmetry = to_symmetry(modifiers.symmetry);
+  for (const ctlproto::Direction direction : modifiers.directions) {
+    request.sides.push_back(direction == ctlproto::Direction::external ? NetworkSide::external
+                                                                       : NetworkSide::internal);
+  }
+  request.ipv6 = modifiers.ipv6;
+  request.weak = modifiers.weak;
+  request.new_port = modifiers.new_port;
+  if (modifiers.codecs) request.codecs.assign(modifiers.codecs->begin(), modifiers.codecs->end());
+  if (modifiers.local_address) request.local = to_local_choice(*modifiers.local_address);
+  return request;
+}
+
+int to_error_code(Refusal refusal) {
+  namespace error = ctlproto::error;
+  switch (refusal) {
+    case Refusal::no_external_network:
+      return error::external_direction;
+    case Refusal::no_internal_network:
+      return error::internal_direction;
+    case Refusal::local_address_unknown:
+      return error::local_address_unknown;
+    case Refusal::no_route:
+      return error::no_route_towards;
+    case Refusal::no_address_of_family:
+      return error::no_address_of_family;
+    case Refusal::remote_address_refused:
+      return error::media_address;
+    case Refusal::unknown_session:
+      return error::session_not_found;
+    case Refusal::no_ports_for_leg:
+      return error::no_port_for_side;
+    case Refusal::no_ports_for_session:
+      return error::no_port_for_session;
+    case Refusal::overloaded:
+      return error::overload;
+    case Refusal::draining:
+      return error::draining;
+  }
+  return error::malformed;
+}
+
+std::string media_reply(const MediaAnswer& answer) {
+  const IpAddress& bind = answer.local.address;
+  const char* family = bind.is_ipv6() ? " 6" : "";
+  // What -l ADDR=ADVERTISED names is shown on a wildcard address too; rtpproxy hides it there.
+  if (answer.advertised != nullptr) {
+    return fmt::format("{} {}{}", answer.local.port, *answer.advertised, family);
+  }
+  if (bind.is_any()) return fmt::format("{}", answer.local.port);
+  return fmt::format("{} {}{}", answer.local.port, bind.to_string(), family);
+}
+
+std::string handle(HandlerContext& context, const ctlproto::Update& request) {
+  if (!subcommands_supported(request.subcommands)) {
+    return error_reply(ctlproto::error::subcommand_refused);
+  }
+  MediaRequest media = to_media_request(request);
+  if (request.notification) {
+    if (!context.notification_configured) {
+      log_warning("U refused call_id={} reason=notification to {} asked for, no -n is configured",
+                  quoted(request.call_id), quoted(request.notification->socket));
+      return error_reply(ctlproto::error::notification_not_configured);
+    }
+    media.notification = Notification{request.notification->socket, request.notification->tag};
+  }
+  const auto answer = context.sessions.update(media);
+  if (!answer) return refused("U", request.call_id, answer.error());
+  return finish(context, request, *answer);
+}
+
+std::string handle(HandlerContext& context, const ctlproto::Lookup& request) {
+  if (!subcommands_supported(request.subcommands)) {
+    return error_reply(ctlproto::error::subcommand_refused);
+  }
+  const auto answer = context.sessions.lookup(to_media_request(request));
+  if (answer) return finish(context, request, *answer);
+  if (answer.error().why == Refusal::unknown_session) return "0";
+  return refused("L", request.call_id, answer.error());
+}
+
+}  // namespace relay

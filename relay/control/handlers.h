@@ -1,0 +1,83 @@
+// One function a command: what was asked for in, the reply's text out (without cookie and line
+// end). Control thread.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ctlproto/request.h"
+#include "relay/base/clock.h"
+#include "relay/config/config.h"
+#include "relay/control/command_executor.h"
+#include "relay/flow/forwarding_plane.h"
+#include "relay/session/session_manager.h"
+
+namespace relay {
+
+// What handlers work on; all of it outlives them.
+struct HandlerContext {
+  SessionManager& sessions;
+  const ForwardingPlane& plane;
+  const Clock& clock;
+  bool notification_configured = false;
+  const CommandCounters& commands;
+  const double& packets_per_second;  // received, over the last second
+};
+
+// Replies to U, L, D, Q, G and the like fit this, as in rtpproxy, cookie included.
+inline constexpr size_t kReplyBytesMax = 1024;
+// Left for the cookie and the line end.
+inline constexpr size_t kReplyTextBytesMax = kReplyBytesMax - 64;
+
+std::string error_reply(int code);
+
+std::string handle(HandlerContext& context, const ctlproto::Update& request);
+std::string handle(HandlerContext& context, const ctlproto::Lookup& request);
+std::string handle(HandlerContext& context, const ctlproto::Delete& request);
+std::string handle(HandlerContext& context, const ctlproto::DeleteAll& request);
+std::string handle(HandlerContext& context, const ctlproto::Query& request);
+std::string handle(HandlerContext& context, const ctlproto::Version& request);
+std::string handle(HandlerContext& context, const ctlproto::Feature& request);
+std::string handle(HandlerContext& context, const ctlproto::Info& request);
+std::string handle(HandlerContext& context, const ctlproto::Stats& request);
+std::string handle(HandlerContext& context, const ctlproto::Json& request);
+// Parsed and checked; what they ask for this version does not have.
+std::string handle(HandlerContext& context, const ctlproto::Play& request);
+std::string handle(HandlerContext& context, const ctlproto::StopPlay& request);
+std::string handle(HandlerContext& context, const ctlproto::Record& request);
+std::string handle(HandlerContext& context, const ctlproto::Copy& request);
+std::string handle(HandlerContext& context, const ctlproto::StopRecord& request);
+
+// --- handle_subcommands.cc: what follows `&&` ---
+
+// The session a command worked on. `in` is the leg it described (Q: reports on first).
+struct SubCommandTarget {
+  uint64_t session_serial = 0;
+  LegId in = LegId::callee;
+  // For `&& L`.
+  std::string_view call_id, from_tag;
+  std::optional<std::string_view> to_tag;
+};
+// False when one of them cannot be carried out at all: the whole command is E3 then.
+bool subcommands_supported(const std::vector<ctlproto::SubCommand>& subcommands);
+// Appends the results to `reply`.
+void run_subcommands(HandlerContext& context, SubCommandTarget target,
+                     const std::vector<ctlproto::SubCommand>& subcommands, std::string& reply);
+
+// --- handle_update.cc ---
+MediaRequest to_media_request(const ctlproto::MediaModifiers& modifiers,
+                              const ctlproto::MediaAddress& media);
+std::string media_reply(const MediaAnswer& answer);
+int to_error_code(Refusal refusal);
+
+// --- handle_query.cc ---
+// Packets of a flow that its party really sent: without those refused before they counted.
+uint64_t packets_in(const FlowStats& stats);
+
+// --- handle_stats.cc ---
+// rtpproxy's npkts_rcvd: what came before a session was complete does not count.
+uint64_t received_by_complete_sessions(const PlaneCounters& traffic);
+
+}  // namespace relay

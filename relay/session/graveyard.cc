@@ -1,0 +1,55 @@
+#include "relay/session/graveyard.h"
+
+#include <utility>
+
+namespace relay {
+namespace {
+
+bool heard(const FlowGroup& flows, LegId leg, Component component) {
+  return flows.stats_of(leg, component).first_accepted_ns.load(std::memory_order_relaxed) != 0;
+}
+
+void count_silence(const FlowGroup& flows, Component component, uint64_t& nobody, uint64_t& one) {
+  const bool callee = heard(flows, LegId::callee, component);
+  const bool caller = heard(flows, LegId::caller, component);
+  if (!callee && !caller) ++nobody;
+  if (callee != caller) ++one;
+}
+
+}  // namespace
+
+void Graveyard::add(std::unique_ptr<Session> session, const PlaneTicket& ticket) {
+  graves_.push_back({ticket, std::move(session), std::nullopt});
+}
+
+void Graveyard::add(PortPair ports, const PlaneTicket& ticket) {
+  graves_.push_back({ticket, nullptr, std::move(ports)});
+}
+
+void Graveyard::sweep() {
+  for (auto grave = graves_.begin(); grave != graves_.end();) {
+    if (!plane_.settled(grave->ticket)) {
+      ++grave;
+      continue;
+    }
+    if (grave->session) add_up(*grave->session);
+    grave = graves_.erase(grave);
+  }
+}
+
+void Graveyard::add_up(const Session& session) {
+  const FlowGroup& flows = *session.flows;
+  for (const LegId leg : kLegs) {
+    const AnalyserTotals analysis = flows.stats_of(leg, Component::rtp).analysis.load();
+    totals_.sent += analysis.sent;
+    totals_.received += analysis.received;
+    totals_.duplicates += analysis.duplicates;
+    totals_.lost += analysis.lost();
+    totals_.parse_errors += analysis.parse_errors;
+  }
+  if (!session.counted_complete) return;
+  count_silence(flows, Component::rtp, totals_.without_rtp, totals_.one_way_rtp);
+  count_silence(flows, Component::rtcp, totals_.without_rtcp, totals_.one_way_rtcp);
+}
+
+}  // namespace relay

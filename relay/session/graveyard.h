@@ -1,0 +1,50 @@
+// Keeps what a forwarding plane may still be using until its ticket has settled, then closes it
+// and adds up what the flows had counted. Control thread.
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <optional>
+
+#include "relay/flow/forwarding_plane.h"
+#include "relay/session/port_pool.h"
+#include "relay/session/session.h"
+
+namespace relay {
+
+// Sums over ended sessions.
+struct EndedTotals {
+  uint64_t sent = 0, received = 0, duplicates = 0, lost = 0, parse_errors = 0;  // RTP analysis
+  // Complete sessions that saw packets from nobody, or from one party only.
+  uint64_t without_rtp = 0, one_way_rtp = 0, without_rtcp = 0, one_way_rtcp = 0;
+};
+
+class Graveyard {
+ public:
+  explicit Graveyard(const ForwardingPlane& plane) : plane_(plane) {}
+
+  // An ended session: sockets, flows and all.
+  void add(std::unique_ptr<Session> session, const PlaneTicket& ticket);
+  // Ports a session no longer uses.
+  void add(PortPair ports, const PlaneTicket& ticket);
+  // Lets go of what has settled.
+  void sweep();
+  bool empty() const { return graves_.empty(); }
+  size_t size() const { return graves_.size(); }
+  const EndedTotals& totals() const { return totals_; }
+
+ private:
+  struct Grave {
+    PlaneTicket ticket;
+    std::unique_ptr<Session> session;
+    std::optional<PortPair> ports;
+  };
+  void add_up(const Session& session);
+
+  const ForwardingPlane& plane_;
+  std::list<Grave> graves_;
+  EndedTotals totals_;
+};
+
+}  // namespace relay

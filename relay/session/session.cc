@@ -1,0 +1,34 @@
+#include "relay/session/session.h"
+
+#include <algorithm>
+
+namespace relay {
+namespace {
+
+Instant last_active(const Session& session, LegId leg) {
+  Instant latest = session.leg(leg).refreshed;
+  for (const Component component : kComponents) {
+    const FlowStats& stats = session.flows->stats_of(leg, component);
+    latest = std::max(latest, from_ns(stats.last_accepted_ns.load(std::memory_order_relaxed)));
+  }
+  return latest;
+}
+
+Duration ttl_of(const Session& session, LegId leg, const TtlSettings& settings) {
+  if (session.leg(leg).ttl_s != 0) return std::chrono::seconds(session.leg(leg).ttl_s);
+  return session.both_open() ? settings.normal : settings.setup;
+}
+
+}  // namespace
+
+Instant Session::deadline(const TtlSettings& settings) const {
+  if (lingering) return lingers_until;
+  const Instant callee = last_active(*this, LegId::callee);
+  const Instant caller = last_active(*this, LegId::caller);
+  const Duration callee_ttl = ttl_of(*this, LegId::callee, settings);
+  const Duration caller_ttl = ttl_of(*this, LegId::caller, settings);
+  if (settings.independent) return std::min(callee + callee_ttl, caller + caller_ttl);
+  return std::max(callee, caller) + std::min(callee_ttl, caller_ttl);
+}
+
+}  // namespace relay

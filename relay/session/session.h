@@ -1,0 +1,92 @@
+// All media state under one call-id and from-tag. SessionManager alone changes it; handlers read.
+// Control thread.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "relay/base/clock.h"
+#include "relay/base/endpoint.h"
+#include "relay/flow/decide.h"
+#include "relay/flow/flow.h"
+#include "relay/session/port_pool.h"
+
+namespace relay {
+
+// A configured local media address. `label` and `advertised` may be empty.
+struct LocalAddress {
+  std::string label;
+  IpAddress bind;
+  std::string advertised;  // what replies show instead of `bind`
+};
+
+struct TtlSettings {
+  std::chrono::seconds normal{60};
+  std::chrono::seconds setup{60};  // until the second leg exists
+  // One time-out a direction, and the first to run out ends the session; else either direction
+  // keeps the session alive.
+  bool independent = false;
+};
+
+// Where a leg's ports are, or will be, opened.
+struct LocalPlan {
+  IpAddress bind;
+  const std::string* advertised = nullptr;  // in the settings; nullptr: none
+};
+
+struct SessionLeg {
+  std::optional<PortPair> ports;
+  LocalPlan local;
+  bool weak = false;
+  int tos = -1;         // set by `S tos=`; -1: the default
+  uint32_t ttl_s = 0;   // set by `S ttl=`; 0: the default
+  std::string codecs;   // payload types as bytes, as the party's SDP named them
+  Instant refreshed{};  // by a command
+};
+
+// A to-tag that answered, and the media address it answered with.
+struct Answer {
+  std::string tag;
+  std::optional<Endpoint> signalled;
+};
+
+struct Notification {
+  std::string socket, tag;
+};
+
+struct Session {
+  uint64_t serial = 0;  // never used twice
+  std::string call_id;
+  std::string from_tag;            // with media number
+  std::array<SessionLeg, 2> legs;  // by LegId
+  bool strong = false;
+  bool counted_complete = false;
+  // Deleted while a further fork branch may still answer: silent, invisible to all but U and L.
+  bool lingering = false;
+  bool answered_without_tag = false;
+  Instant created{};
+  Instant lingers_until{};
+  Instant armed_at{};           // when the deadline queue looks at it next
+  std::vector<Answer> answers;  // oldest first; the last is where media to the callee goes
+  std::string rejected_tag;     // the to-tag whose D made it linger
+  std::unique_ptr<Notification> notification;
+  FlowGroupSpec spec;  // as last told to the plane
+  std::unique_ptr<FlowGroup> flows;
+
+  SessionLeg& leg(LegId id) { return legs[index(id)]; }
+  const SessionLeg& leg(LegId id) const { return legs[index(id)]; }
+  LegSpec& leg_spec(LegId id) { return spec.legs[index(id)]; }
+  const LegSpec& leg_spec(LegId id) const { return spec.legs[index(id)]; }
+  bool both_open() const { return legs[0].ports && legs[1].ports; }
+  bool weak() const { return legs[0].weak || legs[1].weak; }
+
+  // When it ends if nothing happens until then.
+  Instant deadline(const TtlSettings& settings) const;
+};
+
+}  // namespace relay
