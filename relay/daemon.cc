@@ -1,0 +1,94 @@
+#include "relay/daemon.h"
+
+#include <sys/resource.h>
+
+#include "relay/base/log.h"
+#include "relay/config/describe.h"
+#include "relay/config/toml_file.h"
+
+namespace relay {
+namespace {
+
+Duration cpu_time_used() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  const auto to_duration = [](const timeval& time) {
+    return std::chrono::seconds(time.tv_sec) + std::chrono::microseconds(time.tv_usec);
+  };
+  return to_duration(usage.ru_utime) + to_duration(usage.ru_stime);
+}
+
+}  // namespace
+
+Daemon::Daemon(const Config& config, PidFile pid_file)
+    : config_(config), pid_file_(std::move(pid_file)) {}
+
+Result<std::unique_ptr<Daemon>> Daemon::start(const Config& config, PidFile pid_file) {
+  std::unique_ptr<Daemon> daemon(new Daemon(config, std::move(pid_file)));
+  if (auto opened = daemon->open(); !opened) return tl::unexpected(opened.error());
+  return daemon;
+}
+
+Result<void> Daemon::open() {
+  const StartupConfig& startup = config_.startup;
+  auto loop = EventLoop::create();
+  if (!loop) return tl::unexpected(loop.error());
+  loop_ = std::move(*loop);
+  if (auto handled = handle_signals(); !handled) return handled;
+
+  auto plane = WorkerPool::start(startup.worker_threads);
+  if (!plane) return tl::unexpected(plane.error());
+  plane_ = std::move(*plane);
+  sessions_ = std::make_unique<SessionManager>(
+      to_session_settings(startup), to_session_limits(config_.runtime), sockets_, *plane_, clock_);
+  dispatcher_ = std::make_unique<Dispatcher>(startup, *sessions_, *plane_, clock_);
+
+  auto control = ControlServer::create(*loop_, startup, *dispatcher_, control_counters_,
+                                       [this] { drain("end of standard input"); });
+  if (!control) return tl::unexpected(control.error());
+  control_ = std::move(*control);
+  second_ = std::make_unique<Timer>(*loop_, [this] { every_second(); });
+  second_->start_repeating(std::chrono::seconds(1));
+
+  // Last: sockets and pid file may need what an unprivileged user lacks.
+  if (auto dropped = drop_privileges(startup.user, startup.group); !dropped) return dropped;
+  if (auto written = pid_file_.write(); !written) return written;
+  return {};
+}
+
+Result<void> Daemon::handle_signals() {
+  for (const int number : kStopSignals) {
+    auto added = loop_->add_signal(number, [this, number] { on_stop_signal(number); });
+    if (!added) return added;
+  }
+  return loop_->add_signal(SIGHUP, [this] { drain("SIGHUP"); });
+}
+
+int Daemon::run() {
+  log_info("started {}", describe_in_line(config_));
+  loop_->run();
+  log_info("stopped sessions={}", sessions_->active());
+  return 0;
+}
+
+void Daemon::on_stop_signal(int number) {
+  log_info("stopping signal={}", number);
+  for (const int other_number : kStopSignals) exit_at_once_on(other_number);
+  loop_->stop();
+}
+
+void Daemon::drain(const char* reason) {
+  log_warning("draining: new sessions are refused reason={} sessions={}", quoted(reason),
+              sessions_->active());
+  sessions_->start_draining();
+  if (sessions_->drained()) loop_->stop();
+}
+
+void Daemon::every_second() {
+  sessions_->expire();
+  sessions_->overload().sample(cpu_time_used(), available_cpus(), clock_.now());
+  dispatcher_->tick();
+  if (sessions_->drained()) loop_->stop();
+}
+
+}  // namespace relay

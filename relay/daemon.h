@@ -1,0 +1,50 @@
+// The composition root: the only place that names all parts. Members are in start order, so that
+// destruction is the reverse. Lives in the control thread.
+#pragma once
+
+#include <memory>
+
+#include "relay/base/clock.h"
+#include "relay/base/process.h"
+#include "relay/base/result.h"
+#include "relay/config/config.h"
+#include "relay/control/control_counters.h"
+#include "relay/control/control_server.h"
+#include "relay/control/dispatcher.h"
+#include "relay/control/event_loop.h"
+#include "relay/dataplane/worker_pool.h"
+#include "relay/session/media_sockets.h"
+#include "relay/session/session_manager.h"
+
+namespace relay {
+
+class Daemon {
+ public:
+  // Everything is open and listening when this returns; `pid_file` is removed at the end.
+  static Result<std::unique_ptr<Daemon>> start(const Config& config, PidFile pid_file);
+  // Until a stop signal, or until drained. The exit status.
+  int run();
+
+ private:
+  Daemon(const Config& config, PidFile pid_file);
+  Result<void> open();
+  Result<void> handle_signals();
+  void on_stop_signal(int number);
+  void drain(const char* reason);
+  void every_second();
+  void reload();
+
+  const Config config_;
+  PidFile pid_file_;
+  SteadyClock clock_;
+  KernelSocketFactory sockets_;
+  ControlCounters control_counters_;
+  std::unique_ptr<EventLoop> loop_;
+  std::unique_ptr<WorkerPool> plane_;
+  std::unique_ptr<SessionManager> sessions_;
+  std::unique_ptr<Dispatcher> dispatcher_;
+  std::unique_ptr<ControlServer> control_;
+  std::unique_ptr<Timer> second_;
+};
+
+}  // namespace relay
