@@ -64,6 +64,10 @@ tl::expected<MediaAnswer, Refused> SessionManager::update(const MediaRequest& re
   if (!match) {
     match = table_.find(request.call_id, request.from_tag, request.to_tag,
                         SessionTable::Which::lingering);
+    if (match && !would_open_alike(*match, *plans)) {
+      end(*match->session);
+      match.reset();
+    }
     if (match) resurrect(*match->session);
   }
   if (!match) return create(request, *plans);
@@ -126,6 +130,8 @@ SessionManager::Answered SessionManager::create(const MediaRequest& request, con
   plane_.install(*session.flows, session.spec);
   ++counters_.created;
   arm(session, session.deadline(limits_.ttl));
+  log_info("session created call_id={} from_tag={} local={}", quoted(session.call_id),
+           quoted(session.from_tag), callee.local.to_string());
   return media_answer(session, LegId::callee);
 }
 
@@ -235,6 +241,17 @@ void SessionManager::complete_if_open(Session& session) {
   if (session.counted_complete) return;
   session.counted_complete = true;
   ++counters_.completed;
+}
+
+// A further attempt of a serial fork may go to another network; its ports must be there then.
+bool SessionManager::would_open_alike(const SessionTable::Match& match, const Plans& plans) {
+  if (match.leg_of_update != LegId::callee) return true;
+  const auto alike = [&](LegId leg) {
+    const LocalPlan& current = match.session->leg(leg).local;
+    const LocalPlan& wanted = plans.by_leg[index(leg)];
+    return current.bind == wanted.bind && current.advertised == wanted.advertised;
+  };
+  return alike(LegId::callee) && alike(LegId::caller);
 }
 
 void SessionManager::resurrect(Session& session) {

@@ -173,6 +173,7 @@ class SessionManager {
   void note_answer(Session& session, const MediaRequest& request);
   void confirm_answer(Session& session, std::string_view tag);
   void complete_if_open(Session& session);
+  static bool would_open_alike(const SessionTable::Match& match, const Plans& plans);
   void resurrect(Session& session);
   tl::expected<PortPair, PoolFailure> open_ports(const IpAddress& local);
   MediaAnswer media_answer(Session& session, LegId answered) const;
