@@ -2,6 +2,10 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <cstdlib>
+#include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -97,6 +101,72 @@ TEST_CASE("three cycles of sequence numbers leave no trace in the figures") {
   CHECK(totals.sent == 196608);
   CHECK(totals.lost() == 196);
   CHECK(totals.duplicates == 394);
+}
+
+// Every sequence number a run has had, and nothing forgotten.
+struct Ledger {
+  std::set<int64_t> seen;
+  int64_t highest = 0;
+  uint64_t sent = 0, received = 0, duplicates = 0;
+
+  void close() {
+    if (!seen.empty()) sent += static_cast<uint64_t>(*seen.rbegin() - *seen.begin() + 1);
+    received += seen.size();
+    seen.clear();
+  }
+  void on_sequence(uint16_t sequence, bool marker) {
+    const int64_t highest16 = highest & 0xFFFF;
+    int64_t extended = highest - highest16 + sequence;
+    bool wraps = false;
+    if (highest16 < 536 && sequence > 65000) {
+      extended -= 65536;
+      wraps = true;
+    } else if (highest16 > 65000 && sequence < 536) {
+      extended += 65536;
+      wraps = true;
+    }
+    const bool restart = marker && sequence < highest16 && highest16 != 65535;
+    if (seen.empty() || restart || (!wraps && std::abs(extended - highest) > 536)) {
+      close();
+      extended = sequence;
+      highest = sequence;
+    }
+    if (!seen.insert(extended).second) ++duplicates;
+    highest = std::max(highest, extended);
+  }
+};
+
+TEST_CASE("a window of 2048 finds what a complete record finds") {
+  std::mt19937 random(20240229);
+  for (int round = 0; round < 200; ++round) {
+    CAPTURE(round);
+    RtpAnalyser analyser;
+    Ledger ledger;
+    auto sequence = static_cast<uint16_t>(random());
+    for (int i = 0; i < 3000; ++i) {
+      const auto dice = random() % 1000;
+      if (dice < 900) {
+        ++sequence;
+      } else if (dice < 940) {
+        sequence = static_cast<uint16_t>(sequence + random() % 600);
+      } else if (dice < 985) {
+        sequence = static_cast<uint16_t>(sequence - random() % 600);
+      } else if (dice < 995) {
+        sequence = static_cast<uint16_t>(64900 + random() % 700);
+      } else {
+        sequence = static_cast<uint16_t>(random());
+      }
+      const bool marker = random() % 100 == 0;
+      ledger.on_sequence(sequence, marker);
+      analyser.on_packet(rtp_packet({.sequence = sequence, .marker = marker, .payload_bytes = 0}),
+                         from_ns(i + 1));
+    }
+    ledger.close();
+    const AnalyserTotals totals = analyser.totals();
+    CHECK(totals.sent == ledger.sent);
+    CHECK(totals.received == ledger.received);
+    CHECK(totals.duplicates == ledger.duplicates);
+  }
 }
 
 TEST_CASE("a header that does not add up is a parse error and nothing else") {

@@ -2,8 +2,11 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <filesystem>
+#include <fstream>
 #include <memory>
 #include <string>
 #include <thread>
@@ -329,6 +332,50 @@ TEST_CASE("a flooded port does not hold up another call on the same thread") {
   check_balanced(pool->counters());
 }
 
+TEST_CASE("bursts over many calls arrive whole and in order") {
+  constexpr uint16_t kPackets = 30;
+  auto pool = start_pool(1);
+  std::vector<std::unique_ptr<Call>> calls;
+  for (int i = 0; i < 40; ++i) {
+    calls.push_back(std::make_unique<Call>());
+    pool->install(*calls.back()->group, calls.back()->spec);
+  }
+  for (uint16_t sequence = 1; sequence <= kPackets; ++sequence) {
+    for (auto& call : calls) {
+      call->send(LegId::caller, kRtp, rtp_packet({.sequence = sequence, .payload_bytes = 20}));
+    }
+  }
+  for (auto& call : calls) {
+    for (uint16_t sequence = 1; sequence <= kPackets; ++sequence) {
+      const auto through = call->party(LegId::callee, kRtp).receive();
+      REQUIRE(through);
+      CHECK(read_be16(through->bytes, 2) == sequence);
+    }
+    remove_and_settle(*pool, *call);
+  }
+  CHECK(pool->counters().forwarded == 40 * kPackets);
+}
+
+TEST_CASE("a party that has closed its port costs neither direction anything") {
+  auto pool = start_pool(1);
+  Call call;
+  pool->install(*call.group, call.spec);
+  const Endpoint callee = call.party(LegId::callee, kRtp).local();
+  REQUIRE(call.pass(LegId::callee, kRtp, rtp_packet({.sequence = 1})));
+  { const UdpSocket closed = std::move(call.party(LegId::callee, kRtp)); }
+  for (uint16_t sequence = 1; sequence <= 20; ++sequence) {
+    call.send(LegId::caller, kRtp, rtp_packet({.sequence = sequence}));
+  }
+  CHECK(eventually([&] { return pool->counters().forwarded == 21; }));
+  UdpSocket reopened(callee);
+  REQUIRE(reopened.open());
+  call.party(LegId::callee, kRtp) = std::move(reopened);
+  REQUIRE(call.pass(LegId::callee, kRtp, rtp_packet({.sequence = 2})));
+  REQUIRE(call.pass(LegId::caller, kRtp, rtp_packet({.sequence = 21})));
+  remove_and_settle(*pool, call);
+  CHECK(pool->counters().dropped() == 0);
+}
+
 TEST_CASE("on a wildcard socket replies leave from the address the party sends to") {
   struct Case {
     std::string description;
@@ -448,6 +495,18 @@ TEST_CASE("one thread a CPU unless told otherwise, and every call has one") {
   for (auto& call : calls) REQUIRE(call->pass(LegId::caller, kRtp, rtp_packet({})));
   for (auto& call : calls) remove_and_settle(*pool, *call);
   CHECK(pool->counters().forwarded == 9);
+}
+
+TEST_CASE("workers can be told apart by their thread names") {
+  auto pool = start_pool(2);
+  std::vector<std::string> names;
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+    std::string name;
+    std::getline(std::ifstream(task.path() / "comm"), name);
+    if (name.starts_with("relay/")) names.push_back(name);
+  }
+  std::sort(names.begin(), names.end());
+  CHECK(names == std::vector<std::string>{"relay/worker-0", "relay/worker-1"});
 }
 
 TEST_CASE("after a stop the control side still gets its tickets settled") {
