@@ -64,13 +64,18 @@ void PlaneTotals::add_to(PlaneCounters& counters) const {
   for (size_t i = 0; i < kDropReasons; ++i) counters.drops[i] += drops[i].get();
 }
 
+Verdict finish_packet(FlowGroup& group, const IngressPacket& packet, const Verdict& verdict,
+                      PacketSender& sender, PlaneTotals& totals) {
+  FlowStats& stats = group.stats_of(packet.leg, packet.component);
+  const Verdict outcome = carry_out(group, verdict, packet.bytes, sender);
+  count_received(stats, totals, packet.bytes.size());
+  count_verdict(stats, totals, outcome);
+  return outcome;
+}
+
 Verdict relay_packet(FlowGroup& group, const IngressPacket& packet, Instant now,
                      PacketSender& sender, PlaneTotals& totals) {
-  FlowStats& stats = group.stats_of(packet.leg, packet.component);
-  const Verdict verdict = carry_out(group, decide(group, packet, now), packet.bytes, sender);
-  count_received(stats, totals, packet.bytes.size());
-  count_verdict(stats, totals, verdict);
-  return verdict;
+  return finish_packet(group, packet, decide(group, packet, now), sender, totals);
 }
 
 void drop_truncated(FlowGroup& group, LegId leg, Component component, size_t wire_bytes,

@@ -26,7 +26,12 @@ struct PlaneTotals {
 // Smaller packets than this leave twice where the group says so (option -2).
 inline constexpr size_t kSmallPacketBytes = 128;
 
-// Returns the verdict as counted: a forward that could not be sent is drop(send_failed).
+// Carries out and counts what decide() said of `packet`. Returns the verdict as counted: a forward
+// that could not be sent is drop(send_failed).
+Verdict finish_packet(FlowGroup& group, const IngressPacket& packet, const Verdict& verdict,
+                      PacketSender& sender, PlaneTotals& totals);
+
+// decide() and finish_packet() in one.
 Verdict relay_packet(FlowGroup& group, const IngressPacket& packet, Instant now,
                      PacketSender& sender, PlaneTotals& totals);
 

@@ -1,9 +1,10 @@
 // The slow path, one call deep each:
-//   run          epoll_wait; ready sockets first, then what the control thread posted
-//   serve        one socket: a packet, or a bounded burst when its last packets were not enough
-//   relay_one    receive → relay_packet (decide → send → count) → learn the local address
-//   survive      a receive error: a pending ICMP error costs nothing, a dead descriptor is let go
-//   take_posts   install, update and remove groups; never while events of a round point at them
+//   run           epoll_wait; ready sockets, then what they yielded is sent, then control's posts
+//   serve         one socket: a packet, or a bounded burst when it was ready twice in a row
+//   receive_one   receive → decide → into the batch; what is not forwarded is counted at once
+//   survive       a receive error: a pending ICMP error costs nothing, a dead descriptor is let go
+//   finish_batch  send → count
+//   take_posts    install, update and remove groups; never while a round's events point at them
 // Nothing here allocates, locks, logs or waits, except in epoll_wait.
 #include "relay/dataplane/worker.h"
 
@@ -48,8 +49,7 @@ class BlockedSignals {
 
 bool proves_source(const Verdict& verdict) {
   if (verdict.kind != Verdict::Kind::drop) return true;
-  return verdict.reason == DropReason::no_egress || verdict.reason == DropReason::leg_closed ||
-         verdict.reason == DropReason::send_failed;
+  return verdict.reason == DropReason::no_egress || verdict.reason == DropReason::leg_closed;
 }
 
 }  // namespace
@@ -137,6 +137,7 @@ void Worker::run() {
         posted = true;
       }
     }
+    finish_batch();
     if (posted) more_posts = take_posts();
   }
 }
@@ -148,24 +149,42 @@ void Worker::serve(MediaSocket& socket) {
   const bool backlogged = socket.served_round + 1 == round_;
   socket.served_round = round_;
   for (int left = backlogged ? kBurstPackets : 1; left > 0; --left) {
-    if (!relay_one(socket)) return;
+    if (!receive_one(socket)) return;
   }
 }
 
-bool Worker::relay_one(MediaSocket& socket) {
+bool Worker::receive_one(MediaSocket& socket) {
+  const std::span buffer = std::span(batch_.buffers[batch_.size]).first<kReceiveBufferBytes>();
   ReceivedPacket received;
-  const int error = socket.on_wildcard ? receive_with_local(socket.fd, buffer_, received)
-                                       : receive(socket.fd, buffer_, received);
+  const int error = socket.on_wildcard ? receive_with_local(socket.fd, buffer, received)
+                                       : receive(socket.fd, buffer, received);
   if (error != 0) return survive(socket, error);
   socket.errors_in_a_row = 0;
+  FlowGroup& group = *socket.group;
   if (received.truncated()) {
-    drop_truncated(*socket.group, socket.leg, socket.component, received.wire_bytes, totals_);
+    drop_truncated(group, socket.leg, socket.component, received.wire_bytes, totals_);
     return true;
   }
   const IngressPacket packet{socket.leg, socket.component, received.source, received.bytes};
-  const Verdict verdict = relay_packet(*socket.group, packet, steady_now(), *this, totals_);
+  // The clock is read for every packet: jitter is measured by it, and it costs 22 ns.
+  const Verdict verdict = decide(group, packet, steady_now());
   if (socket.on_wildcard && proves_source(verdict)) socket.local = received.local;
+  if (verdict.kind != Verdict::Kind::forward) {
+    finish_packet(group, packet, verdict, *this, totals_);
+    return true;
+  }
+  batch_.decided[batch_.size++] = {&group, packet, verdict};
+  if (batch_.size == Batch::kPackets) finish_batch();
   return true;
+}
+
+// Sixteen receives and then sixteen sends cost 4 to 8 % less than turn and turn about
+// (bench/README.md): each half of the UDP stack stays in the instruction cache.
+void Worker::finish_batch() {
+  for (const Batch::Decided& next : std::span(batch_.decided).first(batch_.size)) {
+    finish_packet(*next.group, next.packet, next.verdict, *this, totals_);
+  }
+  batch_.size = 0;
 }
 
 // True: read on. Reading an error takes it off the socket, so level triggering does not repeat it.

@@ -52,6 +52,21 @@ class Worker final : private PacketSender {
   uint64_t descriptor_errors() const { return descriptor_errors_.get(); }
 
  private:
+  // Packets decided but not yet sent, with the buffers they lie in.
+  struct Batch {
+    static constexpr size_t kPackets = 16;
+    struct Decided {
+      FlowGroup* group;
+      IngressPacket packet;
+      Verdict verdict;
+    };
+    // Not a multiple of 4 KiB, so that the packets' first lines do not share one L1 cache set.
+    using Buffer = std::array<std::byte, kReceiveBufferBytes + 192>;
+
+    size_t size = 0;
+    std::array<Decided, kPackets> decided;
+    std::array<Buffer, kPackets> buffers;
+  };
   struct Post {
     FlowGroup* group = nullptr;
     bool remove = false;
@@ -65,7 +80,8 @@ class Worker final : private PacketSender {
   // Worker thread.
   void run();
   void serve(MediaSocket& socket);
-  bool relay_one(MediaSocket& socket);
+  bool receive_one(MediaSocket& socket);
+  void finish_batch();
   bool survive(MediaSocket& socket, int error);
   bool take_posts();
   void carry_out(const Post& post);
@@ -85,7 +101,7 @@ class Worker final : private PacketSender {
   uint64_t round_ = 1;  // of epoll_wait
   PlaneTotals totals_;
   Counter descriptor_errors_;
-  std::array<std::byte, kReceiveBufferBytes> buffer_;
+  Batch batch_;
 };
 
 }  // namespace relay
