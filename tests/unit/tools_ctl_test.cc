@@ -195,6 +195,40 @@ TEST_CASE("delete without tags deletes every session of the call-id") {
   CHECK(asked == std::vector<std::string>{"J session a", "D a f1 t1", "D a f2"});
 }
 
+TEST_CASE("a call is laid out party by party, and what is not told is a dash") {
+  const auto context = relay_that_answers({
+      {"J session a",
+       R"({"call_id":"a","not_shown":2,"sessions":[{"from_tag":"ft","answered":[{"tag":"tt"}],)"
+       R"("complete":true,"age_s":1.25,"ttl_s":60,)"
+       R"("caller":{"local":"192.0.2.1:30000","latch":{"holder":"198.51.100.7:4000",)"
+       R"("rank":"signalled_host"},"rtp":{"received":50,"forwarded":47,)"
+       R"("dropped":{"source_refused":3}}},"callee":null}]})"},
+      {"J session b", R"({"sessions":7})"},
+      {"J session c", "E50"},
+  });
+  const auto shown = run_query(context, "a", "", "");
+  CHECK(shown.code == ExitCode::ok);
+  CHECK(shown.out ==
+        "call a\n"
+        "\n"
+        "from ft, answered by tt\n"
+        "complete yes, age 1.25 s, 60 s to live\n"
+        "\n"
+        "party   local            signalled  latched on         by              policy\n"
+        "caller  192.0.2.1:30000  -          198.51.100.7:4000  signalled_host  -\n"
+        "callee  -                -          -                  -               -\n"
+        "\n"
+        "from         received  forwarded  lost  jitter  longest gap  dropped\n"
+        "caller rtp         50         47     -       -            -  source_refused 3\n"
+        "caller rtcp         -          -     -       -            -  -\n"
+        "callee rtp          -          -     -       -            -  -\n"
+        "callee rtcp         -          -     -       -            -  -\n"
+        "\n"
+        "and 2 more sessions\n");
+  CHECK(run_query(context, "b", "", "").code == ExitCode::relay_error);
+  CHECK(run_query(context, "c", "", "").code == ExitCode::relay_error);
+}
+
 TEST_CASE("counters asked twice carry their rate") {
   std::string reply = R"({"packets":{"received":100},"uptime_s":1})";
   const CommandContext context{[&](const std::string&) -> Result<Answer> { return Answer{reply}; },

@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "tools/common/text_table.h"
+#include "tools/rtpp-ctl/session_view.h"
 
 namespace relay::tools {
 namespace {
@@ -132,7 +133,15 @@ CommandResult query_by_q(const CommandContext& context, const std::string& call_
   return shown(context, all);
 }
 
-// The top level of each session as a row; columns in the order the relay names them.
+// What every relay is expected to tell comes first, in this order; the rest as the relay names it.
+constexpr const char* kFirstColumns[] = {"call_id", "from_tag", "to_tag", "age_s", "ttl_s"};
+
+size_t place_of(const Column& column) {
+  const auto found = std::find(std::begin(kFirstColumns), std::end(kFirstColumns), column.title);
+  return static_cast<size_t>(found - std::begin(kFirstColumns));
+}
+
+// The top level of each session as a row.
 Result<std::string> sessions_table(const std::vector<std::string>& sessions) {
   std::vector<Column> columns;
   std::vector<NamedValues> rows;
@@ -150,6 +159,8 @@ Result<std::string> sessions_table(const std::vector<std::string>& sessions) {
     rows.push_back(std::move(*values));
   }
   if (columns.empty()) return std::string("no sessions\n");
+  std::stable_sort(columns.begin(), columns.end(),
+                   [](const Column& a, const Column& b) { return place_of(a) < place_of(b); });
   TextTable table(columns);
   for (const NamedValues& row : rows) {
     std::vector<std::string> cells;
@@ -248,8 +259,8 @@ CommandResult run_query(const CommandContext& context, const std::string& call_i
   if (extended->error == 50) return refused(context, "J session", 50);
   if (!extended->error) {
     if (context.json) return {ExitCode::ok, extended->reply + "\n", ""};
-    const auto values = flatten_json(extended->reply);
-    return values ? shown(context, *values) : not_understood(values.error());
+    const auto text = show_session(extended->reply);
+    return text ? CommandResult{ExitCode::ok, *text, ""} : not_understood(text.error());
   }
   if (from_tag.empty()) {
     return {ExitCode::usage, "", "This relay has no J command: name the FROM tag as well.\n"};

@@ -55,7 +55,7 @@ int run_stats(const CommandContext& context, double watch_s) {
   int code = show(stats.run(context));
   while (watch_s > 0 && code == 0) {
     std::this_thread::sleep_for(std::chrono::duration<double>(watch_s));
-    std::fputs("\n", context.json ? stderr : stdout);
+    if (!context.json) std::fputs("\n", stdout);
     code = show(stats.run(context));
   }
   return code;

@@ -25,11 +25,16 @@ std::vector<std::string_view> split(std::string_view text, std::string_view sepa
   return parts;
 }
 
+// Numbers with at most three places, a dash for null; lists and objects as JSON.
 std::string scalar_text(const Json& value) {
   if (value.is_string()) return value.get<std::string>();
   if (value.is_boolean()) return value.get<bool>() ? "yes" : "no";
   if (value.is_null()) return "-";
-  return value.dump();
+  if (!value.is_number_float()) return value.dump();
+  std::string text = fmt::format("{:.3f}", value.get<double>());
+  text.erase(text.find_last_not_of('0') + 1);
+  if (text.ends_with('.')) text.pop_back();
+  return text;
 }
 
 // Deeper than any relay nests; what is below is shown as JSON text, so that hostile nesting cannot
