@@ -1,0 +1,241 @@
+// A run with media, from top to bottom: ramp → settle → window → drain → tear down.
+#include "tools/rtpp-load/load_run.h"
+
+#include <fmt/core.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <random>
+
+#include "tools/rtpp-load/usage_meter.h"
+
+namespace relay::tools {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr uint32_t kNatWarmUpMs = 1000;
+constexpr Duration kRampTick = milliseconds(10);
+constexpr Duration kDrainTick = milliseconds(100);
+constexpr int kDrainTicksMax = 30;
+
+class LoadRun {
+ public:
+  explicit LoadRun(const LoadOptions& options)
+      : options_(options),
+        meter_(options.pids),
+        ramp_timer_(loop_, [this] { start_due_calls(); }),
+        phase_timer_(loop_, [this] { next_phase(); }),
+        progress_timer_(loop_, [this] { show_progress(); }),
+        signals_(loop_, [this] { interrupt(); }) {}
+
+  Result<LoadReport> run();
+
+ private:
+  enum class Phase { ramp, settle, window, drain, tear_down };
+
+  Result<void> prepare();
+  void start_due_calls();
+  void set_up(Call& call);
+  void enter_settle();
+  void next_phase();
+  void enter_window();
+  void enter_drain();
+  void check_drained();
+  void enter_tear_down();
+  void tear_down_some();
+  void interrupt();
+  void show_progress() const;
+  MediaCounters counters() const { return media_->counters(); }
+
+  const LoadOptions& options_;
+  EventLoop loop_;
+  UsageMeter meter_;
+  std::unique_ptr<ControlClient> client_;
+  std::unique_ptr<Signalling> signalling_;
+  std::vector<Call> calls_;
+  std::vector<Call*> up_;
+  std::unique_ptr<MediaEngine> media_;
+  Timer ramp_timer_;
+  Timer phase_timer_;
+  Timer progress_timer_;
+  StopSignals signals_;
+
+  Phase phase_ = Phase::ramp;
+  Instant ramp_began_{};
+  uint32_t next_call_ = 0;
+  uint32_t busy_ = 0;  // set-ups or tear-downs under way
+  size_t next_tear_down_ = 0;
+  int drain_ticks_ = 0;
+  uint64_t arrived_before_ = 0;
+  LoadReport report_;
+};
+
+Result<void> LoadRun::prepare() {
+  if (const auto there = meter_.check(); !there) return there;
+  if (const auto room = reserve_descriptors(options_.calls, options_.phones.rtcp); !room) {
+    return room;
+  }
+  auto client = open_control_client(loop_, options_.socket);
+  if (!client) return tl::unexpected(client.error());
+  client_ = std::move(*client);
+  signalling_ = options_.ng ? make_ng_signalling(*client_)
+                            : make_rtpproxy_signalling(*client_, options_.signalling);
+  const uint32_t run = std::random_device{}();
+  PhoneMaker phones(options_.phones);
+  calls_.resize(options_.calls);
+  for (uint32_t i = 0; i < options_.calls; ++i) {
+    calls_[i].index = i;
+    calls_[i].call_id = fmt::format("load-{:08x}-{}", run, i);
+    if (const auto opened = phones.open(calls_[i]); !opened) return opened;
+  }
+  MediaSettings media;
+  media.run = run;
+  media.calls = options_.calls;
+  media.threads = options_.threads;
+  media.ptime_ms = options_.ptime_ms;
+  media.payload_bytes = options_.payload_bytes;
+  media.rtcp = options_.phones.rtcp;
+  if (options_.phones.nat) {
+    media.warm_up_packets = kNatWarmUpMs / static_cast<uint32_t>(options_.ptime_ms);
+  }
+  media_ = std::make_unique<MediaEngine>(media);
+  return {};
+}
+
+Result<LoadReport> LoadRun::run() {
+  if (const auto ready = prepare(); !ready) return tl::unexpected(ready.error());
+  if (meter_.has_pids()) report_.memory = ResidentMemory{meter_.resident_kib(), 0, 0};
+  ramp_began_ = steady_now();
+  ramp_timer_.start(kRampTick, kRampTick);
+  if (options_.progress) progress_timer_.start(seconds(1), seconds(1));
+  loop_.run();
+  if (options_.progress) fmt::print(stderr, "\n");
+  if (report_.memory) report_.memory->after_kib = meter_.resident_kib();
+  report_.media = counters();
+  report_.times = media_->times();
+  report_.signalling = signalling_->counters();
+  return std::move(report_);
+}
+
+void LoadRun::start_due_calls() {
+  const double elapsed_s = std::chrono::duration<double>(steady_now() - ramp_began_).count();
+  const double due = elapsed_s * options_.rate_per_s;
+  while (next_call_ < options_.calls && next_call_ < due && busy_ < options_.in_flight) {
+    set_up(calls_[next_call_++]);
+  }
+  if (next_call_ == options_.calls && busy_ == 0) enter_settle();
+}
+
+void LoadRun::set_up(Call& call) {
+  ++busy_;
+  signalling_->set_up(call, [this, &call](Result<void> done) {
+    --busy_;
+    if (!done) {
+      if (report_.calls_failed++ == 0) report_.first_error = done.error().message;
+      return;
+    }
+    ++report_.calls_up;
+    up_.push_back(&call);
+    if (phase_ == Phase::ramp) media_->start_call(call);
+  });
+}
+
+void LoadRun::enter_settle() {
+  ramp_timer_.stop();
+  if (up_.empty()) return enter_drain();
+  phase_ = Phase::settle;
+  phase_timer_.start(milliseconds(500 + (options_.phones.nat ? kNatWarmUpMs : 0)));
+}
+
+void LoadRun::next_phase() {
+  switch (phase_) {
+    case Phase::ramp:  // interrupted while commands were under way
+      if (busy_ == 0) enter_drain();
+      break;
+    case Phase::settle:
+      enter_window();
+      break;
+    case Phase::window:
+      report_.window = meter_.end(counters(), signalling_->counters().commands);
+      if (report_.memory) report_.memory->peak_kib = meter_.resident_kib();
+      enter_drain();
+      break;
+    case Phase::drain:
+      check_drained();
+      break;
+    case Phase::tear_down:
+      break;
+  }
+}
+
+void LoadRun::enter_window() {
+  phase_ = Phase::window;
+  meter_.begin(counters(), signalling_->counters().commands);
+  phase_timer_.start(
+      std::chrono::ceil<milliseconds>(std::chrono::duration<double>(options_.duration_s)));
+}
+
+void LoadRun::enter_drain() {
+  phase_ = Phase::drain;
+  media_->stop_sending();
+  arrived_before_ = counters().arrived;
+  phase_timer_.start(kDrainTick, kDrainTick);
+}
+
+// Done when everything has come, or nothing has for three ticks running.
+void LoadRun::check_drained() {
+  const MediaCounters now = counters();
+  drain_ticks_ = now.arrived == arrived_before_ ? drain_ticks_ + 10 : drain_ticks_ + 1;
+  arrived_before_ = now.arrived;
+  if (now.lost() > 0 && drain_ticks_ < kDrainTicksMax) return;
+  phase_timer_.stop();
+  enter_tear_down();
+}
+
+void LoadRun::enter_tear_down() {
+  phase_ = Phase::tear_down;
+  media_->finish();
+  tear_down_some();
+}
+
+void LoadRun::tear_down_some() {
+  while (next_tear_down_ < up_.size() && busy_ < options_.in_flight) {
+    ++busy_;
+    signalling_->tear_down(*up_[next_tear_down_++], [this](Result<void> done) {
+      --busy_;
+      if (!done && report_.first_error.empty()) report_.first_error = done.error().message;
+      tear_down_some();
+    });
+  }
+  if (busy_ == 0) loop_.stop();
+}
+
+void LoadRun::interrupt() {
+  if (report_.interrupted) return;
+  report_.interrupted = true;
+  if (phase_ == Phase::ramp) {
+    ramp_timer_.stop();
+    phase_timer_.start(kRampTick, kRampTick);
+  } else if (phase_ == Phase::settle) {
+    enter_drain();
+  } else if (phase_ == Phase::window) {
+    next_phase();
+  }
+}
+
+void LoadRun::show_progress() const {
+  const MediaCounters now = counters();
+  fmt::print(stderr, "\rcalls {}/{}  failed {}  sent {}  arrived {}  misdelivered {}   ",
+             report_.calls_up, options_.calls, report_.calls_failed, now.sent, now.arrived,
+             now.misdelivered);
+}
+
+}  // namespace
+
+Result<LoadReport> run_calls(const LoadOptions& options) {
+  return LoadRun(options).run();
+}
+
+}  // namespace relay::tools

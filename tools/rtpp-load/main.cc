@@ -1,0 +1,152 @@
+// rtpp-load: makes calls through an RTP relay and tells what became of every packet.
+#include <fmt/core.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <string>
+
+#include "tools/rtpp-load/load_run.h"
+#include "tools/rtpp-load/probe.h"
+#include "tools/rtpp-load/report.h"
+
+namespace relay::tools {
+namespace {
+
+enum class ExitCode : int { ok = 0, failed = 1, usage = 2, no_answer = 3 };
+
+struct Arguments {
+  LoadOptions load;
+  std::string socket = "udp:127.0.0.1:22222";
+  std::string protocol = "rtpproxy";
+  std::vector<std::string> endpoint_addresses = {"127.0.0.1"};
+  std::string relay_address;
+  bool json = false;
+  bool fail_on_loss = false;
+};
+
+void add_options(CLI::App& app, Arguments& arguments) {
+  LoadOptions& load = arguments.load;
+  app.add_option("-s,--socket", arguments.socket, "Control socket, as the daemon's -s takes it")
+      ->capture_default_str();
+  app.add_option("--protocol", arguments.protocol, "rtpproxy, or ng for rtpengine")
+      ->check(CLI::IsMember({"rtpproxy", "ng"}))
+      ->capture_default_str();
+  app.add_option("--calls", load.calls, "Calls at the same time")
+      ->check(CLI::Range(1, 10000))
+      ->capture_default_str();
+  app.add_option("--duration", load.duration_s, "Seconds to measure, once all calls are up")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--rate", load.rate_per_s, "New calls a second")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--ptime", load.ptime_ms, "Milliseconds of speech in a packet")
+      ->check(CLI::Range(1, 200))
+      ->capture_default_str();
+  app.add_option("--payload", load.payload_bytes, "Bytes behind the RTP header")
+      ->check(CLI::Range(int{kProbeBytes}, int{kPacketBytesMax - kRtpHeaderBytes}))
+      ->capture_default_str();
+  app.add_option("--endpoint-address", arguments.endpoint_addresses,
+                 "Address of the phones; given twice, of phones A and of phones B")
+      ->expected(1, 2)
+      ->capture_default_str();
+  app.add_flag("--rtcp", load.phones.rtcp, "Send RTCP too, every 5 s");
+  app.add_flag("--nat", load.phones.nat, "Send from another port than the one signalled");
+  app.add_option("--modifiers", load.signalling.modifiers, "Letters behind U and L");
+  app.add_option("--relay-address", arguments.relay_address,
+                 "Where media goes if the relay answers a port alone; default: the socket's host");
+  app.add_option("--threads", load.threads, "Media threads")
+      ->check(CLI::Range(1, 64))
+      ->capture_default_str();
+  app.add_flag("--control-only", load.control_only, "Commands without media, as fast as they go");
+  app.add_option("--in-flight", load.in_flight, "Calls that wait for an answer at the same time")
+      ->check(CLI::Range(1, 4096))
+      ->capture_default_str();
+  app.add_option("--pid", load.pids, "Processes of the relay, to measure their CPU and memory")
+      ->check(CLI::PositiveNumber);
+  app.add_flag("--json", arguments.json, "Report as one JSON object");
+  app.add_flag("--fail-on-loss", arguments.fail_on_loss,
+               "Exit status 1 if a packet was lost or went astray");
+  app.footer(
+      "Exit status: 0 done, 1 calls failed or (--fail-on-loss) packets were lost, 2 usage or "
+      "no room for the run, 3 the relay did not answer.");
+}
+
+Result<void> complete(Arguments& arguments) {
+  LoadOptions& load = arguments.load;
+  const auto socket = parse_control_address(arguments.socket);
+  if (!socket) return tl::unexpected(socket.error());
+  load.socket = *socket;
+  load.ng = arguments.protocol == "ng";
+  for (size_t side = 0; side < 2; ++side) {
+    const std::string& text =
+        arguments.endpoint_addresses[std::min(side, arguments.endpoint_addresses.size() - 1)];
+    const auto address = IpAddress::parse(text);
+    if (!address) return fail(fmt::format("--endpoint-address {}: expected an IP address", text));
+    load.phones.addresses[side] = *address;
+  }
+  load.signalling.relay_address = load.phones.addresses[0];
+  if (!arguments.relay_address.empty()) {
+    const auto address = IpAddress::parse(arguments.relay_address);
+    if (!address) {
+      return fail(
+          fmt::format("--relay-address {}: expected an IP address", arguments.relay_address));
+    }
+    load.signalling.relay_address = *address;
+  } else if (load.socket.family != Family::none) {
+    const auto host = resolve(load.socket);
+    if (!host) return tl::unexpected(host.error());
+    load.signalling.relay_address = host->address;
+  }
+  if (load.ng && load.socket.kind != ControlAddress::Kind::udp) {
+    return fail("--protocol ng: expected a udp: or udp6: socket");
+  }
+  load.progress = !load.control_only && ::isatty(STDERR_FILENO) == 1;
+  return {};
+}
+
+ExitCode judge(const Arguments& arguments, const LoadReport& report) {
+  if (report.signalling.commands == 0) return ExitCode::no_answer;
+  if (report.calls_failed > 0) return ExitCode::failed;
+  const MediaCounters& media = report.media;
+  const bool astray = media.misdelivered + media.wrong_source + media.foreign > 0;
+  if (arguments.fail_on_loss && (media.lost() > 0 || astray)) return ExitCode::failed;
+  return ExitCode::ok;
+}
+
+int usage_error(const std::string& message) {
+  fmt::print(stderr, "rtpp-load: {}\nTry rtpp-load --help.\n", message);
+  return static_cast<int>(ExitCode::usage);
+}
+
+int run(int argc, char** argv) {
+  CLI::App app("Makes calls through an RTP relay and tells what became of every packet.",
+               "rtpp-load");
+  Arguments arguments;
+  add_options(app, arguments);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& help) {
+    return app.exit(help);
+  } catch (const CLI::ParseError& error) {
+    return usage_error(error.what());
+  }
+  if (const auto ok = complete(arguments); !ok) return usage_error(ok.error().message);
+  const auto report =
+      arguments.load.control_only ? run_commands(arguments.load) : run_calls(arguments.load);
+  if (!report) {
+    fmt::print(stderr, "rtpp-load: {}\n", report.error().message);
+    return static_cast<int>(ExitCode::usage);
+  }
+  fmt::print("{}", arguments.json ? report_json(arguments.load, *report) + "\n"
+                                  : report_table(arguments.load, *report));
+  return static_cast<int>(judge(arguments, *report));
+}
+
+}  // namespace
+}  // namespace relay::tools
+
+int main(int argc, char** argv) {
+  return relay::tools::run(argc, argv);
+}

@@ -1,0 +1,76 @@
+// One thread's share of the calls. Everything but the ring, the two flags and the published
+// counters belongs to the thread.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "relay/base/published.h"
+#include "relay/base/spsc_ring.h"
+#include "tools/rtpp-load/media_engine.h"
+#include "tools/rtpp-load/probe.h"
+#include "tools/rtpp-load/sequence_tracker.h"
+
+struct epoll_event;
+
+namespace relay::tools {
+
+class MediaThread {
+ public:
+  MediaThread(const MediaSettings& settings, Instant epoch);
+  ~MediaThread();
+
+  bool start_call(Call* call) { return started_.push(std::move(call)); }
+  void stop_sending() { sending_.store(false, std::memory_order_release); }
+  void finish();
+  MediaCounters counters() const { return published_.load(); }
+  const MediaTimes& times() const { return times_; }
+
+ private:
+  // What one phone sends and hears, RTP or RTCP.
+  struct Stream {
+    const Call* call = nullptr;
+    uint8_t side = 0;
+    ProbeKind kind = ProbeKind::rtp;
+    int fd = -1;
+    SocketAddress relay;     // where it sends
+    Endpoint expected_from;  // where it should hear from: the same place
+    uint32_t next_sequence = 0;
+    SequenceTracker heard;
+  };
+  struct ReceiveBatch;
+
+  void run();
+  void admit_started_calls();
+  void admit(const Call& call);
+  void add_stream(const Call& call, uint8_t side, ProbeKind kind);
+  void send_slot(uint64_t slot, Instant due);
+  void send(Stream& stream);
+  void receive_all();
+  void receive(Stream& stream);
+  void judge(Stream& stream, std::span<const uint8_t> packet, const sockaddr* from,
+             int64_t arrived_ns);
+  Instant slot_time(uint64_t slot) const;
+
+  const MediaSettings settings_;
+  const Instant epoch_;
+  SpscRing<Call*> started_;
+  std::atomic<bool> sending_{true};
+  std::atomic<bool> finishing_{false};
+  Published<MediaCounters> published_;
+
+  std::vector<std::unique_ptr<Stream>> streams_;
+  std::vector<std::vector<Stream*>> wheel_;       // one entry a slot of the packet interval
+  std::vector<std::vector<Stream*>> rtcp_wheel_;  // one entry a slot of the RTCP interval
+  MediaCounters counters_;
+  MediaTimes times_;
+  std::vector<uint8_t> rtp_packet_;
+  UniqueFd epoll_;
+  std::unique_ptr<ReceiveBatch> batch_;
+  std::thread thread_;
+};
+
+}  // namespace relay::tools
