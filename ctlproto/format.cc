@@ -23,7 +23,7 @@ void append_local_address(std::string& out, const LocalAddress& local) {
   out += local.kind == LocalAddress::Kind::towards ? 'r' : 'l';
   if (local.kind == LocalAddress::Kind::label) {
     out += '{' + local.value + '}';
-  } else if (local.value.find(':') != std::string::npos) {
+  } else if (local.value.find_first_not_of("0123456789.") != std::string::npos) {
     out += '[' + local.value + ']';
   } else {
     out += local.value;
@@ -104,7 +104,7 @@ class RequestFormatter {
     append_tags(out_, request.from_tag, request.to_tag);
     if (request.notification) {
       append_token(out_, request.notification->socket);
-      append_token(out_, percent_encode(request.notification->tag));
+      append_token(out_, url_encode(request.notification->tag));
     }
     append_subcommands(out_, request.subcommands);
   }

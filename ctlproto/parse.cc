@@ -107,7 +107,7 @@ Result parse_update(const CommandText& command) {
   if (!tail.to_tag.empty()) update.to_tag = tail.to_tag;
   if (!tail.socket.empty()) {
     auto tag =
-        tail.notify_tag_is_escaped ? percent_decode(tail.notify_tag) : std::string(tail.notify_tag);
+        tail.notify_tag_is_escaped ? url_decode(tail.notify_tag) : std::string(tail.notify_tag);
     if (!tag) {
       return refuse(error::notify_tag_escape,
                     "notify tag " + quoted(tail.notify_tag) + ", expected two hex digits behind %");

@@ -13,12 +13,6 @@ namespace ctlproto {
 // Longest reply without cookie, line end included, for all but I, G, Q and J. Kamailio and OpenSIPS
 // read at most 255 bytes; the longest cookie seen on UDP (Sippy's 32 digits) and its blank fit too.
 inline constexpr size_t kShortReplyBytesMax = 220;
-// rtpproxy's whole reply buffer: what a reply of I, G or Q must fit into, cookie included.
-inline constexpr size_t kReplyBytesMax = 1024;
-
-inline constexpr std::string_view kReplyZero = "0\n";
-inline constexpr std::string_view kReplyOne = "1\n";
-inline constexpr std::string_view kReplyVersion = "20040107\n";
 
 // The answer to U, L, `&& L` and Cp.
 struct PortReply {

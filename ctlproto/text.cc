@@ -46,12 +46,12 @@ std::optional<int> parse_integer(std::string_view text) {
   return value;
 }
 
-std::optional<std::string> percent_decode(std::string_view text) {
+std::optional<std::string> url_decode(std::string_view text) {
   std::string out;
   out.reserve(text.size());
   for (size_t i = 0; i < text.size(); ++i) {
     if (text[i] != '%') {
-      out += text[i];
+      out += text[i] == '+' ? ' ' : text[i];
       continue;
     }
     if (text.size() - i < 3 || !is_hex_digit(text[i + 1]) || !is_hex_digit(text[i + 2])) {
@@ -63,7 +63,7 @@ std::optional<std::string> percent_decode(std::string_view text) {
   return out;
 }
 
-std::string percent_encode(std::string_view text) {
+std::string url_encode(std::string_view text) {
   std::string out;
   out.reserve(text.size());
   for (const char c : text) {

@@ -28,10 +28,10 @@ std::string quoted(std::string_view text);
 // The whole text as a decimal integer with an optional sign, as strtol reads it.
 std::optional<int> parse_integer(std::string_view text);
 
-// %XX escapes to bytes and back; nothing when an escape is broken. Everything but letters, digits
-// and `-._~` is escaped.
-std::optional<std::string> percent_decode(std::string_view text);
-std::string percent_encode(std::string_view text);
+// %XX escapes to bytes, `+` to a blank; nothing when an escape is broken. And back: everything but
+// letters, digits and `-._~` is escaped.
+std::optional<std::string> url_decode(std::string_view text);
+std::string url_encode(std::string_view text);
 
 inline tl::unexpected<ParseError> refuse(int code, std::string message) {
   return tl::unexpected(ParseError{code, std::move(message)});
