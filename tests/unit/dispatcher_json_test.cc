@@ -1,0 +1,117 @@
+#include <doctest/doctest.h>
+
+#include <nlohmann/json.hpp>
+#include <set>
+#include <string>
+
+#include "tests/support/relay_fixture.h"
+#include "tests/support/rtp_packet.h"
+
+namespace relay {
+namespace {
+
+using nlohmann::json;
+
+json ask(RelayFixture& relay, const std::string& command) {
+  const std::string reply = relay.dispatcher.execute(command, {});
+  REQUIRE(reply.ends_with('\n'));
+  CHECK(reply.find('\n') == reply.size() - 1);
+  return json::parse(reply);
+}
+
+}  // namespace
+
+TEST_CASE("J session shows legs, latch, flows, drops and tags") {
+  RelayFixture relay(sequential_config("127.0.0.1"));
+  relay.ask("Uc0,8 c 192.0.2.1 4000 ft;1");
+  relay.ask("La c 192.0.2.2 5000 ft;1 tt;1");
+  FlowGroup& flows = *relay.sessions.find("c", "ft;1", std::nullopt)->session->flows;
+  const Endpoint caller{*IpAddress::parse("192.0.2.1"), 4001};
+  const Endpoint stranger{*IpAddress::parse("203.0.113.9"), 4000};
+  const auto packet = rtp_packet(7, 0xABCD);
+  relay.plane.deliver(flows, {LegId::caller, Component::rtp, caller, packet});
+  const auto foreign = rtp_packet(1, 99);
+  relay.plane.deliver(flows, {LegId::caller, Component::rtp, stranger, foreign});
+  relay.wait_s(2);
+
+  const json call = ask(relay, "J session c");
+  CHECK(call["call_id"] == "c");
+  REQUIRE(call["sessions"].size() == 1);
+  const json& session = call["sessions"][0];
+  CHECK(session["from_tag"] == "ft;1");
+  CHECK(session["answered"] == json::parse(R"([{"tag":"tt;1","signalled":"192.0.2.2:5000"}])"));
+  CHECK(session["ttl_s"] == 58);
+  CHECK(session["age_s"] == 2.0);
+  const json& leg = session["caller"];
+  CHECK(leg["local"] == "127.0.0.1:30002");
+  CHECK(leg["signalled"] == "192.0.2.1:4000");
+  CHECK(leg["policy"] == "strict");
+  CHECK(leg["codecs"] == json::parse("[0,8]"));
+  CHECK(leg["latch"]["rank"] == "signalled_host");
+  CHECK(leg["latch"]["holder"] == "192.0.2.1:4001");
+  CHECK(leg["rtp"]["received"] == 2);
+  CHECK(leg["rtp"]["forwarded"] == 1);
+  CHECK(leg["rtp"]["dropped"] == json::parse(R"({"source_refused":1})"));
+  CHECK(leg["rtp"]["stream"]["ssrc"] == 0xABCD);
+  CHECK(session["callee"]["policy"] == "asymmetric");
+  CHECK(session["callee"]["latch"]["egress"] == "192.0.2.2:5000");
+  CHECK(relay.ask("J session nosuch") == "E50");
+}
+
+TEST_CASE("bytes that are no UTF-8 do not break the reply") {
+  RelayFixture relay;
+  CHECK(relay.ask("U c\xff\xfe 192.0.2.1 4000 f\"t") == "30000");
+  const json page = ask(relay, "J sessions");
+  CHECK(page["sessions"][0]["from_tag"] == "f\"t");
+  CHECK(ask(relay, "J session c\xff\xfe")["sessions"].size() == 1);
+}
+
+TEST_CASE("J sessions pages through all sessions below 32 KiB a page") {
+  RelayFixture relay;
+  std::set<std::string> expected;
+  for (int i = 0; i < 1000; ++i) {
+    const std::string call_id = "call" + std::to_string(i) + std::string(i % 100, 'x');
+    expected.insert(call_id);
+    REQUIRE(relay.ask("U " + call_id + " 192.0.2.1 4000 ft").starts_with("3"));
+  }
+  REQUIRE(relay.ask("U " + std::string(8000, 'y') + " 192.0.2.1 4000 ft").starts_with("3"));
+  std::set<std::string> seen;
+  std::string cursor;
+  int pages = 0;
+  for (bool more = true; more; ++pages) {
+    const std::string reply = relay.dispatcher.execute("J sessions " + cursor, {});
+    CHECK(reply.size() <= 32 * 1024);
+    const json page = json::parse(reply);
+    for (const json& entry : page["sessions"]) {
+      CHECK(seen.insert(entry["call_id"].get<std::string>()).second);
+    }
+    more = !page["next"].is_null();
+    if (more) cursor = page["next"].get<std::string>();
+    // What ends between two pages hides nothing else.
+    if (pages == 0) CHECK(relay.ask("D call0 ft") == "0");
+  }
+  CHECK(pages > 2);
+  CHECK(seen.erase(std::string(1024, 'y')) == 1);
+  CHECK(seen == expected);
+  CHECK(relay.ask("J sessions notacursor") == "E50");
+  CHECK(ask(relay, "J sessions 99999999")["sessions"].empty());
+}
+
+TEST_CASE("J stats adds up what the relay did") {
+  RelayFixture relay;
+  relay.ask("U c 192.0.2.1 4000 ft");
+  relay.ask("L c 192.0.2.2 5000 ft tt");
+  relay.ask("U d 192.0.2.1 4000 ft");
+  relay.ask("D d ft tt");
+  relay.ask("nonsense");
+  const json stats = ask(relay, "J stats");
+  CHECK(stats["sessions"]["active"] == 1);
+  CHECK(stats["sessions"]["created"] == 2);
+  CHECK(stats["sessions"]["lingering"] == 1);
+  CHECK(stats["ports"]["pairs_taken"] == 3);
+  CHECK(stats["commands"]["errors"] == 1);
+  CHECK(stats["packets"]["dropped"].empty());
+  CHECK(stats["draining"] == false);
+}
+
+}  // namespace relay
