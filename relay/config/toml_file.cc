@@ -134,13 +134,15 @@ Status add_value(std::vector<Setting>& settings, const Key& key, const toml::nod
 
 Status add_section(std::vector<Setting>& settings, const std::string& section,
                    const toml::table& table, const std::string& name) {
-  for (const auto& [key_name, node] : table) {
+  for (const auto& [toml_key, node] : table) {
+    // clang 14 lets no lambda capture a structured binding.
+    const std::string_view key_name = toml_key.str();
     const auto* key = std::find_if(std::begin(kKeys), std::end(kKeys), [&](const Key& candidate) {
-      return candidate.section == section && candidate.name == key_name.str();
+      return candidate.section == section && candidate.name == key_name;
     });
     if (key == std::end(kKeys)) {
-      return unknown_name(at_line(name, key_name.source()), fmt::format("key of [{}]", section),
-                          std::string(key_name.str()), known_keys(section));
+      return unknown_name(at_line(name, toml_key.source()), fmt::format("key of [{}]", section),
+                          std::string(key_name), known_keys(section));
     }
     if (auto status = add_value(settings, *key, node, name); !status) return status;
   }
