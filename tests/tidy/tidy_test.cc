@@ -74,4 +74,8 @@ TEST_CASE("headers are included once") {
   check_each_file(check_pragma_once);
 }
 
+TEST_CASE("the manual has every option, key, command, error and counter") {
+  report(check_manual(tree()));
+}
+
 }  // namespace tidy

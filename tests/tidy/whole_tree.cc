@@ -20,6 +20,14 @@ struct ManualRule {
 const std::vector<ManualRule>& manual_rules() {
   static const std::vector<ManualRule> rules = {
       {"relay/flow/drop_reason.def", "DROP_REASON", 0, "", "man/rtpp-relay.8"},
+      {"relay/config/options.def", "OPTION", 1, "-", "man/rtpp-relay.8"},
+      {"relay/config/options.def", "OPTION", 2, "--", "man/rtpp-relay.8"},
+      {"relay/config/toml_keys.def", "TOML_KEY", 0, "", "man/rtpp-relay.toml.5"},
+      {"relay/config/toml_keys.def", "TOML_KEY", 1, "", "man/rtpp-relay.toml.5"},
+      {"relay/control/control_counter.def", "COUNTER", 0, "", "man/rtpp-relay.8"},
+      {"relay/control/stats.def", "STATS", 0, "", "man/rtpp-control.7"},
+      {"ctlproto/commands.def", "COMMAND", 0, "", "man/rtpp-control.7"},
+      {"ctlproto/error_codes.def", "ERROR_CODE", 0, "E", "man/rtpp-control.7"},
   };
   return rules;
 }

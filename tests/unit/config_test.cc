@@ -307,6 +307,41 @@ TEST_CASE("options that print and exit") {
   CHECK(contains(error_of({"--check", "-m", "0"}), "-m: \"0\""));
 }
 
+TEST_CASE("a configuration is described as what it comes to") {
+  struct Case {
+    std::string description;
+    Words words;
+    std::string text;
+  };
+  const std::vector<Case> cases = {
+      {"addresses", {"-l", "a@192.0.2.1=198.51.100.7"}, "a@192.0.2.1=198.51.100.7\n"},
+      {"sockets", {"-s", "/run/x", "-s", "tcp:127.0.0.1"}, "/run/x tcp:127.0.0.1\n"},
+      {"ports", {"-m", "4000", "-M", "4009", "-b"}, "4000..4009, 5 pairs, in order\n"},
+      {"TOS left alone", {"-t", "-1"}, "left alone\n"},
+      {"a bridge that learns", {"-l", "192.0.2.1/192.0.2.2"}, " symmetric\n"},
+      {"a bridge that does not", {"-l", "192.0.2.1/192.0.2.2", "--latch=compat"}, " asymmetric\n"},
+      {"forced", {"--force_asymmetric"}, " asymmetric\n"},
+      {"timeouts", {"-T", "7", "-W", "8", "-i"}, "7 s, 8 s until both parties are known, each"},
+      {"overload", {"--overload_prot=70"}, "above 70 % CPU\n"},
+      {"a bound", {"--sessions-max=12"}, " 12\n"},
+      {"no pid file", {"-p", ""}, "pid file              none\n"},
+      {"a notice", {"-a"}, "notice                -a: recording"},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(c.description);
+    const std::string text = describe(parse_good(c.words));
+    CAPTURE(text);
+    CHECK(contains(text, c.text));
+  }
+}
+
+TEST_CASE("the line for the log shows text from outside in quotes") {
+  const std::string line =
+      describe_in_line(parse_good({"-f", "-s", "/run/a\nb", "-l", "192.0.2.1"}));
+  CHECK(contains(line, "control=\"/run/a\\x0ab\" media=\"192.0.2.1\""));
+  CHECK(contains(line, "ports=35000-65000 latch=strict"));
+}
+
 TEST_CASE("the help has every option") {
   const std::string help = help_text();
 #define OPTION(id, letter, name, argument, by_default, help_line)           \

@@ -118,6 +118,12 @@ TEST_CASE("every row of toml_keys.def is in the file with every key") {
 #undef TOML_KEY
 }
 
+TEST_CASE("the example that is installed is a good file") {
+  const Config config = parse_good({"--config", EXAMPLE_TOML});
+  CHECK(config.startup.control_sockets.size() == 2);
+  CHECK(config.startup.notices.empty());
+}
+
 TEST_CASE("the command line wins over the file") {
   const TemporaryDirectory directory;
   const std::string path = directory.write("relay.toml", R"(
