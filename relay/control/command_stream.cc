@@ -72,7 +72,7 @@ bool CommandStream::advance() {
     ++counters_.lines_too_long;
     return finish();
   }
-  if (unsent() == 0 && !commands_left && (input_ended_ || answered_)) return finish();
+  if (unsent() == 0 && (input_ended_ || answered_)) return finish();
   wait_for_peer(commands_left);
   return true;
 }
@@ -92,6 +92,7 @@ bool CommandStream::execute_buffered() {
     const auto length = static_cast<size_t>(static_cast<const char*>(found) - line);
     begin_ += length + 1;
     command_since_.reset();
+    used_ = true;
     output_ += executor_.execute(without_line_end({line, length}), settings_.origin);
   }
   if (begin_ > 0) {

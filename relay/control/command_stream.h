@@ -51,6 +51,8 @@ class CommandStream {
   void start();
   // Closes the stream when a deadline has passed; it may be gone on return.
   void sweep(Instant now);
+  // A command has been executed.
+  bool used() const { return used_; }
 
  private:
   void on_readable();
@@ -75,6 +77,7 @@ class CommandStream {
   size_t begin_ = 0, end_ = 0;
   std::string output_;
   size_t sent_ = 0;
+  bool used_ = false;
   bool reading_ = false;
   bool input_ended_ = false;
   bool answered_ = false;  // one-shot: no more commands

@@ -74,7 +74,7 @@ void FdEvent::stop() {
 }
 
 Timer::Timer(EventLoop& loop, LoopEvent::Callback callback)
-    : once_(loop, -1, 0, callback), repeating_(loop, -1, EV_PERSIST, callback) {}
+    : once_(loop, -1, 0, callback), repeating_(loop, -1, EV_PERSIST, std::move(callback)) {}
 
 void Timer::start_once(Duration delay) {
   stop();

@@ -70,6 +70,7 @@ bool StreamListener::accept_one() {
     return false;
   }
   const Endpoint peer = to_endpoint(address);
+  if (!admit(peer.address)) make_room(peer.address);
   if (!admit(peer.address)) {
     ++counters_.connections_refused;
     log_info("control connection refused socket={} peer={} open={}", quoted(settings_.text),
@@ -87,6 +88,18 @@ bool StreamListener::admit(const IpAddress& peer) const {
          found->second < settings_.limits.connections_per_peer;
 }
 
+void StreamListener::make_room(const IpAddress& peer) {
+  const bool any_peer = connections_.size() >= settings_.limits.connections;
+  const Instant latest = clock_.now() - settings_.limits.command_deadline;
+  for (auto oldest = connections_.begin(); oldest != connections_.end() && oldest->since <= latest;
+       ++oldest) {
+    if (oldest->stream->used() || (!any_peer && oldest->peer != peer)) continue;
+    ++counters_.connections_displaced;
+    remove(oldest);
+    return;
+  }
+}
+
 void StreamListener::take(UniqueFd socket, const Endpoint& peer) {
   ++counters_.connections_accepted;
   CommandStream::Settings stream;
@@ -101,7 +114,7 @@ void StreamListener::take(UniqueFd socket, const Endpoint& peer) {
       stream.origin.local = to_endpoint(local);
     ++connections_of_peer_[peer.address];
   }
-  connections_.push_back(Connection{std::move(socket), peer.address, nullptr});
+  connections_.push_back(Connection{std::move(socket), peer.address, clock_.now(), nullptr});
   const auto connection = std::prev(connections_.end());
   stream.on_closed = [this, connection] { remove(connection); };
   connection->stream =

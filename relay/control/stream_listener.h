@@ -39,6 +39,7 @@ class StreamListener {
   struct Connection {
     UniqueFd socket;
     IpAddress peer;  // invalid for unix sockets
+    Instant since;
     std::unique_ptr<CommandStream> stream;
   };
   using Connections = std::list<Connection>;
@@ -46,6 +47,9 @@ class StreamListener {
   void on_readable();
   bool accept_one();
   bool admit(const IpAddress& peer) const;
+  // Nobody can keep clients out with connections that are opened and left: at a cap, the oldest
+  // one that has had the time for a command and sent none gives way.
+  void make_room(const IpAddress& peer);
   void take(UniqueFd socket, const Endpoint& peer);
   void remove(Connections::iterator connection);
 
@@ -54,7 +58,7 @@ class StreamListener {
   CommandExecutor& executor_;
   ControlCounters& counters_;
   const Clock& clock_;
-  Connections connections_;
+  Connections connections_;  // in the order of their arrival
   std::unordered_map<IpAddress, size_t> connections_of_peer_;
   FdEvent readable_;
 };

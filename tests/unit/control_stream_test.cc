@@ -292,6 +292,50 @@ TEST_CASE("connections beyond a cap are closed at once and the rest keeps workin
   }
 }
 
+TEST_CASE("at a cap, a connection left unused gives way to a new one, a used one never") {
+  struct Case {
+    std::string description;
+    size_t of_socket, of_peer;
+  };
+  const std::vector<Case> cases = {
+      {"the cap of one peer", 100, 3},
+      {"the cap of the socket", 3, 100},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(c.description);
+    ControlServerOptions options;
+    options.stream_limits.connections = c.of_socket;
+    options.stream_limits.connections_per_peer = c.of_peer;
+    Fixture fixture({ip_socket(ControlKind::tcp, "127.0.0.1")}, std::move(options));
+    const Endpoint server = endpoint("127.0.0.1", fixture.port());
+    Client used = Client::tcp(server);
+    CHECK(used.send("V\n"));
+    CHECK(fixture.reply(used) == "20040107\n");
+    Client left = Client::tcp(server), left_too = Client::tcp(server);
+    CHECK(fixture.wait([&] { return fixture.server->connections() == 3; }));
+
+    Client too_early = Client::tcp(server);
+    CHECK(fixture.wait_closed(too_early));
+    fixture.clock.advance(std::chrono::seconds(30));
+    Client newcomer = Client::tcp(server);
+    CHECK(newcomer.send("V\n"));
+    CHECK(fixture.reply(newcomer) == "20040107\n");
+    CHECK(fixture.wait_closed(left));
+    left_too.collect();
+    CHECK_FALSE(left_too.closed());
+    Client another = Client::tcp(server);
+    CHECK(another.send("V\n"));
+    CHECK(fixture.reply(another) == "20040107\n");
+    CHECK(fixture.wait_closed(left_too));
+    Client refused = Client::tcp(server);
+    CHECK(fixture.wait_closed(refused));
+    CHECK(used.send("V\n"));
+    CHECK(fixture.reply(used) == "20040107\n");
+    CHECK(fixture.counters.connections_displaced == 2);
+    CHECK(fixture.counters.connections_refused == 2);
+  }
+}
+
 TEST_CASE("a TCP command says where it came from, a unix one does not") {
   TemporaryDirectory directory;
   const std::string path = directory.file("control.sock");
