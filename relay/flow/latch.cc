@@ -80,7 +80,8 @@ LatchResult RtpLatch::on_foreign_packet(const LatchPacket& packet, Instant now) 
     }
     return holder_ ? LatchResult::refuse : LatchResult::not_rtp;
   }
-  if (from_signalled_host && (is_open || rank_ == Rank::proven)) return take(packet, rank, now);
+  const bool holds_by_proof = rank_ == Rank::proven && !is_straggler(packet);
+  if (from_signalled_host && (is_open || holds_by_proof)) return take(packet, rank, now);
   if (is_alive(now)) return LatchResult::refuse;
   if (packet.kind != PacketKind::rtp) {
     if (holder_ && from_signalled_host) return take(packet, rank, now);
@@ -132,6 +133,13 @@ bool RtpLatch::continues_stream(const LatchPacket& packet) const {
   if (!stream_known_ || packet.ssrc != ssrc_) return false;
   const uint16_t ahead = forward_distance(sequence_, packet.sequence);
   return ahead >= 1 && ahead <= kContinueAheadMax;
+}
+
+// Sent before the holder's newest packet: late, from where the stream was before it moved.
+bool RtpLatch::is_straggler(const LatchPacket& packet) const {
+  if (packet.kind != PacketKind::rtp || !stream_known_ || packet.ssrc != ssrc_) return false;
+  const uint16_t ahead = forward_distance(sequence_, packet.sequence);
+  return ahead == 0 || ahead >= 0x8000;
 }
 
 bool RtpLatch::advance_candidate(const LatchPacket& packet, Instant now) {

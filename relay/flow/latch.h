@@ -6,7 +6,8 @@
 //   2. While nobody holds it, or signalling has since named another endpoint ("contested"), or h
 //      only got it by a run: the first valid packet from the signalled endpoint or, with another
 //      port, from the signalled host takes it. (NATs change ports; proxies signal the address the
-//      SIP packet came from.)
+//      SIP packet came from.) Of a stream that h continues, only packets ahead of h's do: late
+//      ones are from where the party was before.
 //   3. While h is alive, everybody else is refused.
 //   4. h silent: the same SSRC continuing its sequence takes it from anywhere (roaming, NAT
 //      rebinding); a consistent run takes it from h's host or the signalled host.
@@ -101,6 +102,7 @@ class RtpLatch {
   bool compat_may_override(const LatchPacket& packet, Instant now) const;
   Rank rank_of(const Endpoint& source) const;
   bool continues_stream(const LatchPacket& packet) const;
+  bool is_straggler(const LatchPacket& packet) const;
   // Counts the packet towards a run of its source; true when the run is complete.
   bool advance_candidate(const LatchPacket& packet, Instant now);
   Candidate& candidate_slot(const LatchPacket& packet, Instant now);
