@@ -1,0 +1,68 @@
+#include "tests/support/sim_relay.h"
+
+#include <algorithm>
+
+#include "relay/base/log.h"
+#include "relay/config/options.h"
+
+namespace relay::testing {
+namespace {
+
+using namespace std::chrono_literals;
+
+SessionSettings seeded(SessionSettings settings, uint64_t seed) {
+  settings.ports.seed = seed;
+  return settings;
+}
+
+std::vector<IpAddress> host_addresses() {
+  return {*IpAddress::parse("192.0.2.1"), *IpAddress::parse("192.0.2.2"),
+          *IpAddress::parse("2001:db8::1")};
+}
+
+}  // namespace
+
+Result<Config> config_from_options(const std::vector<std::string>& options) {
+  std::vector<const char*> arguments{"rtpp-relay"};
+  for (const std::string& option : options) arguments.push_back(option.c_str());
+  const auto line = parse_command_line(static_cast<int>(arguments.size()), arguments.data(), false);
+  if (!line) return tl::unexpected(line.error());
+  if (!std::holds_alternative<Config>(*line)) return fail("the options run no relay");
+  return std::get<Config>(*line);
+}
+
+SimRelay::SimRelay(const Config& config, uint64_t seed, InlinePlane::Outlet outlet,
+                   Duration plane_settles_after)
+    : host_(host_addresses()),
+      plane_(clock_, std::move(outlet), plane_settles_after),
+      sessions_(seeded(to_session_settings(config.startup), seed),
+                to_session_limits(config.runtime), host_, plane_, clock_),
+      dispatcher_(config.startup, sessions_, plane_, clock_),
+      next_second_(clock_.now() + 1s) {
+  log_set_level(LogLevel::critical);  // refusals are part of the play
+  sessions_.on_timeout([this](const Session& session) {
+    if (!session.notification) return;
+    notifications_.push_back(session.notification->socket + " " + session.notification->tag);
+  });
+}
+
+void SimRelay::advance(Duration step) {
+  const Instant end = clock_.now() + step;
+  while (clock_.now() < end) {
+    clock_.set(std::min(end, next_second_));
+    if (clock_.now() < next_second_) continue;
+    next_second_ += 1s;
+    sessions_.expire();
+    dispatcher_.tick();
+  }
+}
+
+std::string SimRelay::command(std::string_view text) {
+  const CommandOrigin origin{Endpoint{*IpAddress::parse("127.0.0.1"), 40000},
+                             Endpoint{*IpAddress::parse("127.0.0.1"), 7722}};
+  std::string reply = dispatcher_.execute(text, origin);
+  if (reply.ends_with("\n")) reply.pop_back();
+  return reply;
+}
+
+}  // namespace relay::testing
