@@ -186,7 +186,9 @@ CommandResult delete_one(const CommandContext& context, const std::string& call_
   const auto asked = ask(context, command);
   if (!asked) return no_answer(asked.error());
   if (asked->error) return refused(context, command, *asked->error);
-  return shown(context, {{"deleted", call_id}, {"from_tag", from_tag}, {"to_tag", to_tag}});
+  NamedValues deleted = {{"deleted", call_id}, {"from_tag", from_tag}};
+  if (!to_tag.empty()) deleted.push_back({"to_tag", to_tag});
+  return shown(context, deleted);
 }
 
 }  // namespace

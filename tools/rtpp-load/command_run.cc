@@ -63,11 +63,15 @@ class CommandRun {
     });
   }
 
-  // A relay that does not answer is not asked for ever.
+  // What was set up by half is deleted too. A relay that does not answer is not asked for ever.
   void give_up(Call& call, const Error& error) {
     if (report_.calls_failed++ == 0) report_.first_error = error.message;
-    if (signalling_->counters().unanswered > 0) ending_ = true;
-    begin(call);
+    if (signalling_->counters().unanswered > 0) {
+      ending_ = true;
+      begin(call);
+    } else {
+      signalling_->tear_down(call, [this, &call](Result<void>) { begin(call); });
+    }
   }
 
   void interrupt() {

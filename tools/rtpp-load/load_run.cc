@@ -48,6 +48,9 @@ class LoadRun {
   void interrupt();
   void show_progress() const;
   MediaCounters counters() const { return media_->counters(); }
+  bool nobody_answers() const {
+    return signalling_->counters().unanswered > 0 && signalling_->counters().commands == 0;
+  }
 
   const LoadOptions& options_;
   EventLoop loop_;
@@ -55,7 +58,7 @@ class LoadRun {
   std::unique_ptr<ControlClient> client_;
   std::unique_ptr<Signalling> signalling_;
   std::vector<Call> calls_;
-  std::vector<Call*> up_;
+  std::vector<Call*> begun_;  // to be deleted, those set up by half included
   std::unique_ptr<MediaEngine> media_;
   Timer ramp_timer_;
   Timer phase_timer_;
@@ -120,6 +123,7 @@ Result<LoadReport> LoadRun::run() {
 }
 
 void LoadRun::start_due_calls() {
+  if (nobody_answers()) next_call_ = options_.calls;
   const double elapsed_s = std::chrono::duration<double>(steady_now() - ramp_began_).count();
   const double due = elapsed_s * options_.rate_per_s;
   while (next_call_ < options_.calls && next_call_ < due && busy_ < options_.in_flight) {
@@ -130,6 +134,7 @@ void LoadRun::start_due_calls() {
 
 void LoadRun::set_up(Call& call) {
   ++busy_;
+  begun_.push_back(&call);
   signalling_->set_up(call, [this, &call](Result<void> done) {
     --busy_;
     if (!done) {
@@ -137,14 +142,13 @@ void LoadRun::set_up(Call& call) {
       return;
     }
     ++report_.calls_up;
-    up_.push_back(&call);
     if (phase_ == Phase::ramp) media_->start_call(call);
   });
 }
 
 void LoadRun::enter_settle() {
   ramp_timer_.stop();
-  if (up_.empty()) return enter_drain();
+  if (report_.calls_up == 0) return enter_drain();
   phase_ = Phase::settle;
   phase_timer_.start(milliseconds(500 + (options_.phones.nat ? kNatWarmUpMs : 0)));
 }
@@ -201,11 +205,12 @@ void LoadRun::enter_tear_down() {
 }
 
 void LoadRun::tear_down_some() {
-  while (next_tear_down_ < up_.size() && busy_ < options_.in_flight) {
+  while (next_tear_down_ < begun_.size() && busy_ < options_.in_flight) {
     ++busy_;
-    signalling_->tear_down(*up_[next_tear_down_++], [this](Result<void> done) {
+    signalling_->tear_down(*begun_[next_tear_down_++], [this](Result<void> done) {
       --busy_;
       if (!done && report_.first_error.empty()) report_.first_error = done.error().message;
+      if (nobody_answers()) return loop_.stop();
       tear_down_some();
     });
   }
