@@ -47,6 +47,7 @@ Result<void> Daemon::open() {
                                        [this] { drain("end of standard input"); });
   if (!control) return tl::unexpected(control.error());
   control_ = std::move(*control);
+  check_local_addresses();
   second_ = std::make_unique<Timer>(*loop_, [this] { every_second(); });
   second_->start_repeating(std::chrono::seconds(1));
 
@@ -57,11 +58,25 @@ Result<void> Daemon::open() {
 }
 
 Result<void> Daemon::handle_signals() {
+  const bool can_reload = !config_.startup.config_file.empty();
   for (const int number : kStopSignals) {
+    if (number == SIGUSR2 && can_reload) continue;
     auto added = loop_->add_signal(number, [this, number] { on_stop_signal(number); });
     if (!added) return added;
   }
+  if (can_reload) {
+    if (auto added = loop_->add_signal(SIGUSR2, [this] { reload(); }); !added) return added;
+  }
   return loop_->add_signal(SIGHUP, [this] { drain("SIGHUP"); });
+}
+
+// An address may come later (VRRP, DHCP), so a missing one is a warning; until then U fails.
+void Daemon::check_local_addresses() {
+  for (const LocalAddressConfig& address : config_.startup.local_addresses) {
+    if (address.bind.is_any() || sockets_.is_local(address.bind)) continue;
+    log_warning("media address is not on this host, calls on it will be refused address={}",
+                address.bind.to_string());
+  }
 }
 
 int Daemon::run() {
@@ -82,6 +97,18 @@ void Daemon::drain(const char* reason) {
               sessions_->active());
   sessions_->start_draining();
   if (sessions_->drained()) loop_->stop();
+}
+
+void Daemon::reload() {
+  const StartupConfig& startup = config_.startup;
+  const auto runtime = load_runtime(startup.config_file, startup.command_line);
+  if (!runtime) {
+    log_error("reload failed, settings stay as they were reason={}",
+              quoted(runtime.error().message, 512));
+    return;
+  }
+  sessions_->set_limits(to_session_limits(*runtime));
+  log_warning("reloaded file={}", quoted(startup.config_file));
 }
 
 void Daemon::every_second() {

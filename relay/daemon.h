@@ -29,6 +29,7 @@ class Daemon {
   Daemon(const Config& config, PidFile pid_file);
   Result<void> open();
   Result<void> handle_signals();
+  void check_local_addresses();
   void on_stop_signal(int number);
   void drain(const char* reason);
   void every_second();

@@ -23,7 +23,7 @@ class Relay:
     """The daemon, and a control socket to it that shows all it says."""
 
     def __init__(self, network, programs):
-        command = [os.path.join(programs, "rtpp-relay"), "-f", "-F", "-l", RELAY, "-6", RELAY6,
+        command = [os.path.join(programs, "rtpp-relay"), "-f", "-F", "-l", RELAY, "-6", f"v6@{RELAY6}",
                    "-s", f"udp:{RELAY}:{CONTROL_PORT}", "-m", str(PORT_MIN), "-M", str(PORT_MAX),
                    "-p", "/run/rtpp-relay.pid"]
         print("$ " + " ".join([os.path.basename(command[0]), *command[1:]]))
@@ -147,7 +147,7 @@ def call_across_families(network, relay, folder):
     dave_hears_at = relay.port_for(
         f"U6l{RELAY}c0 call-2@carol.example 2001:db8::103 40000 tagC;1")
     carol_hears_at = relay.port_for(
-        f"Ll[{RELAY6}]c0 call-2@carol.example 192.0.2.104 50000 tagC;1 tagD;1")
+        "Ll{v6}c0 call-2@carol.example 192.0.2.104 50000 tagC;1 tagD;1")
     carol.remote, dave.remote = carol_hears_at, dave_hears_at
     converse(carol, dave)
     relay.command("D call-2@carol.example tagC tagD")
