@@ -109,7 +109,7 @@ struct Ledger {
   int64_t highest = 0;
   uint64_t sent = 0, received = 0, duplicates = 0;
 
-  void close() {
+  void close_run() {
     if (!seen.empty()) sent += static_cast<uint64_t>(*seen.rbegin() - *seen.begin() + 1);
     received += seen.size();
     seen.clear();
@@ -127,7 +127,7 @@ struct Ledger {
     }
     const bool restart = marker && sequence < highest16 && highest16 != 65535;
     if (seen.empty() || restart || (!wraps && std::abs(extended - highest) > 536)) {
-      close();
+      close_run();
       extended = sequence;
       highest = sequence;
     }
@@ -161,7 +161,7 @@ TEST_CASE("a window of 2048 finds what a complete record finds") {
       analyser.on_packet(rtp_packet({.sequence = sequence, .marker = marker, .payload_bytes = 0}),
                          from_ns(i + 1));
     }
-    ledger.close();
+    ledger.close_run();
     const AnalyserTotals totals = analyser.totals();
     CHECK(totals.sent == ledger.sent);
     CHECK(totals.received == ledger.received);

@@ -3,120 +3,17 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
-#include <filesystem>
-#include <fstream>
 #include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
-#include "relay/dataplane/worker_pool.h"
-#include "tests/support/alloc_counter.h"
-#include "tests/support/packet_builder.h"
-#include "tests/support/udp_socket.h"
+#include "tests/support/worker_call.h"
 
 namespace relay {
 namespace {
 
-using namespace std::chrono_literals;
-using testing::Datagram;
-using testing::open_pair;
-using testing::Packet;
-using testing::rtcp_packet;
-using testing::rtp_packet;
-using testing::UdpPair;
-using testing::UdpSocket;
-
-constexpr Component kRtp = Component::rtp;
-constexpr Component kRtcp = Component::rtcp;
-
-// Bounds a failing test only.
-template <typename Condition>
-bool eventually(Condition condition) {
-  const auto give_up = std::chrono::steady_clock::now() + 10s;
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > give_up) return false;
-    std::this_thread::yield();
-  }
-  return true;
-}
-
-std::unique_ptr<WorkerPool> start_pool(unsigned threads) {
-  auto pool = WorkerPool::start(threads);
-  REQUIRE(pool);
-  return std::move(*pool);
-}
-
-IpAddress address(const char* text) {
-  return *IpAddress::parse(text);
-}
-
-bool have_ipv6() {
-  return UdpSocket(Endpoint{address("::1"), 0}).open();
-}
-
-UdpPair pair_on(const IpAddress& local) {
-  auto pair = open_pair(local);
-  REQUIRE(pair);
-  return std::move(*pair);
-}
-
-// Two parties, the relay's sockets between them, and the group that joins those.
-struct Call {
-  struct Leg {
-    UdpPair party, relay;
-  };
-  std::array<Leg, 2> legs;  // by LegId
-  FlowGroupSpec spec;
-  std::unique_ptr<FlowGroup> group = std::make_unique<FlowGroup>();
-
-  explicit Call(const IpAddress& callee = address("127.0.0.1"),
-                const IpAddress& caller = address("127.0.0.1"))
-      : legs{Leg{pair_on(callee), pair_on(callee)}, Leg{pair_on(caller), pair_on(caller)}} {
-    spec.complete = true;
-    for (const LegId leg : kLegs) describe(leg);
-  }
-
-  void describe(LegId leg) {
-    LegSpec& leg_spec = spec.legs[index(leg)];
-    const Leg& from = legs[index(leg)];
-    leg_spec.sockets = {from.relay[0].fd(), from.relay[1].fd()};
-    leg_spec.local = from.relay[0].local();
-    leg_spec.signalled = from.party[0].local();
-    ++leg_spec.signalled_count;
-    leg_spec.with_codecs = true;
-  }
-
-  UdpSocket& party(LegId leg, Component component) {
-    return legs[index(leg)].party[index(component)];
-  }
-  Endpoint relay(LegId leg, Component component) {
-    return legs[index(leg)].relay[index(component)].local();
-  }
-  void send(LegId from, Component component, const Packet& packet) {
-    REQUIRE(party(from, component).send(relay(from, component), packet));
-  }
-  // Sent by one party, what the other one gets.
-  std::optional<Datagram> pass(LegId from, Component component, const Packet& packet) {
-    send(from, component, packet);
-    return party(other(from), component).receive();
-  }
-  uint64_t received(LegId leg, Component component) const {
-    return group->stats_of(leg, component).received.get();
-  }
-};
-
-void check_balanced(const PlaneCounters& counters) {
-  CHECK(counters.received ==
-        counters.forwarded + counters.punted + counters.consumed + counters.dropped());
-}
-
-void remove_and_settle(WorkerPool& pool, Call& call) {
-  const PlaneTicket ticket = pool.remove(*call.group);
-  CHECK(eventually([&] { return pool.settled(ticket); }));
-}
+using namespace testing;
 
 TEST_CASE("RTP and RTCP pass both ways, unchanged, from the socket they belong to") {
   struct Case {
@@ -436,88 +333,6 @@ TEST_CASE("a descriptor that is no socket is let go and harms nobody") {
   remove_and_settle(*pool, sound);
   CHECK(pool->descriptor_errors() == 2);
   check_balanced(pool->counters());
-}
-
-TEST_CASE("an allocation of another thread is seen") {
-  if (!testing::AllocationsElsewhere::works()) return;
-  const testing::AllocationsElsewhere counter;
-  std::atomic<bool> go{false};
-  std::thread other([&] {
-    while (!go.load()) std::this_thread::yield();
-    const auto memory = std::make_unique<Packet>(1000);
-    go.store(memory->empty());
-  });
-  const uint64_t before = counter.count();
-  go.store(true);
-  other.join();
-  CHECK(counter.count() >= before + 2);
-}
-
-TEST_CASE("10000 packets cost the worker no allocation") {
-  if (!testing::AllocationsElsewhere::works()) return;
-  auto pool = start_pool(1);
-  Call call;
-  pool->install(*call.group, call.spec);
-  REQUIRE(call.pass(LegId::caller, kRtp, rtp_packet({.sequence = 1})));
-  uint64_t allocations = 0;
-  {
-    const testing::AllocationsElsewhere counter;
-    for (uint16_t i = 0; i < 10000; ++i) {
-      const LegId leg = i % 2 == 0 ? LegId::caller : LegId::callee;
-      const bool report = i % 100 == 99;
-      REQUIRE(call.pass(leg, report ? kRtcp : kRtp,
-                        report ? rtcp_packet() : rtp_packet({.sequence = i})));
-    }
-    REQUIRE(pool->update(*call.group, call.spec).sequence == 2);
-    REQUIRE(eventually([&] { return pool->settled({0, 2}); }));
-    allocations = counter.count();
-  }
-  CHECK(allocations == 0);
-  CHECK(pool->counters().forwarded == 10001);
-  remove_and_settle(*pool, call);
-}
-
-TEST_CASE("one thread a CPU unless told otherwise, and every call has one") {
-  CHECK(start_pool(0)->threads() == available_cpus());
-  auto pool = start_pool(3);
-  std::vector<std::unique_ptr<Call>> calls;
-  std::array<int, 3> owned{};
-  for (int i = 0; i < 9; ++i) {
-    calls.push_back(std::make_unique<Call>());
-    pool->install(*calls.back()->group, calls.back()->spec);
-    ++owned[calls.back()->group->plane_index];
-  }
-  CHECK(owned == std::array<int, 3>{3, 3, 3});
-  remove_and_settle(*pool, *calls[4]);
-  const uint32_t relieved = calls[4]->group->plane_index;
-  pool->install(*calls[4]->group, calls[4]->spec);
-  CHECK(calls[4]->group->plane_index == relieved);
-  for (auto& call : calls) REQUIRE(call->pass(LegId::caller, kRtp, rtp_packet({})));
-  for (auto& call : calls) remove_and_settle(*pool, *call);
-  CHECK(pool->counters().forwarded == 9);
-}
-
-TEST_CASE("workers can be told apart by their thread names") {
-  auto pool = start_pool(2);
-  std::vector<std::string> names;
-  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
-    std::string name;
-    std::getline(std::ifstream(task.path() / "comm"), name);
-    if (name.starts_with("relay/")) names.push_back(name);
-  }
-  std::sort(names.begin(), names.end());
-  CHECK(names == std::vector<std::string>{"relay/worker-0", "relay/worker-1"});
-}
-
-TEST_CASE("after a stop the control side still gets its tickets settled") {
-  auto pool = start_pool(2);
-  Call call;
-  pool->install(*call.group, call.spec);
-  REQUIRE(call.pass(LegId::caller, kRtp, rtp_packet({})));
-  pool->stop();
-  CHECK(pool->settled(pool->update(*call.group, call.spec)));
-  CHECK(pool->settled(pool->remove(*call.group)));
-  CHECK(pool->counters().forwarded == 1);
 }
 
 }  // namespace

@@ -1,0 +1,103 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tests/support/alloc_counter.h"
+#include "tests/support/worker_call.h"
+
+namespace relay {
+namespace {
+
+using namespace testing;
+
+TEST_CASE("an allocation of another thread is seen") {
+  if (!testing::AllocationsElsewhere::works()) return;
+  const testing::AllocationsElsewhere counter;
+  std::atomic<bool> go{false};
+  std::thread other([&] {
+    while (!go.load()) std::this_thread::yield();
+    const auto memory = std::make_unique<Packet>(1000);
+    go.store(memory->empty());
+  });
+  const uint64_t before = counter.count();
+  go.store(true);
+  other.join();
+  CHECK(counter.count() >= before + 2);
+}
+
+TEST_CASE("10000 packets cost the worker no allocation") {
+  if (!testing::AllocationsElsewhere::works()) return;
+  auto pool = start_pool(1);
+  Call call;
+  pool->install(*call.group, call.spec);
+  REQUIRE(call.pass(LegId::caller, kRtp, rtp_packet({.sequence = 1})));
+  uint64_t allocations = 0;
+  {
+    const testing::AllocationsElsewhere counter;
+    for (uint16_t i = 0; i < 10000; ++i) {
+      const LegId leg = i % 2 == 0 ? LegId::caller : LegId::callee;
+      const bool report = i % 100 == 99;
+      REQUIRE(call.pass(leg, report ? kRtcp : kRtp,
+                        report ? rtcp_packet() : rtp_packet({.sequence = i})));
+    }
+    REQUIRE(pool->update(*call.group, call.spec).sequence == 2);
+    REQUIRE(eventually([&] { return pool->settled({0, 2}); }));
+    allocations = counter.count();
+  }
+  CHECK(allocations == 0);
+  CHECK(pool->counters().forwarded == 10001);
+  remove_and_settle(*pool, call);
+}
+
+TEST_CASE("one thread a CPU unless told otherwise, and every call has one") {
+  CHECK(start_pool(0)->threads() == available_cpus());
+  auto pool = start_pool(3);
+  std::vector<std::unique_ptr<Call>> calls;
+  std::array<int, 3> owned{};
+  for (int i = 0; i < 9; ++i) {
+    calls.push_back(std::make_unique<Call>());
+    pool->install(*calls.back()->group, calls.back()->spec);
+    ++owned[calls.back()->group->plane_index];
+  }
+  CHECK(owned == std::array<int, 3>{3, 3, 3});
+  remove_and_settle(*pool, *calls[4]);
+  const uint32_t relieved = calls[4]->group->plane_index;
+  pool->install(*calls[4]->group, calls[4]->spec);
+  CHECK(calls[4]->group->plane_index == relieved);
+  for (auto& call : calls) REQUIRE(call->pass(LegId::caller, kRtp, rtp_packet({})));
+  for (auto& call : calls) remove_and_settle(*pool, *call);
+  CHECK(pool->counters().forwarded == 9);
+}
+
+TEST_CASE("workers can be told apart by their thread names") {
+  auto pool = start_pool(2);
+  std::vector<std::string> names;
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+    std::string name;
+    std::getline(std::ifstream(task.path() / "comm"), name);
+    if (name.starts_with("relay/")) names.push_back(name);
+  }
+  std::sort(names.begin(), names.end());
+  CHECK(names == std::vector<std::string>{"relay/worker-0", "relay/worker-1"});
+}
+
+TEST_CASE("after a stop the control side still gets its tickets settled") {
+  auto pool = start_pool(2);
+  Call call;
+  pool->install(*call.group, call.spec);
+  REQUIRE(call.pass(LegId::caller, kRtp, rtp_packet({})));
+  pool->stop();
+  CHECK(pool->settled(pool->update(*call.group, call.spec)));
+  CHECK(pool->settled(pool->remove(*call.group)));
+  CHECK(pool->counters().forwarded == 1);
+}
+
+}  // namespace
+}  // namespace relay
