@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "relay/base/log.h"
+
 namespace relay {
 namespace {
 
@@ -35,6 +37,13 @@ void Graveyard::sweep() {
     if (grave->session) add_up(*grave->session);
     grave = graves_.erase(grave);
   }
+}
+
+void Graveyard::abandon() {
+  if (graves_.empty()) return;
+  log_error("the forwarding plane has not let go count={}", graves_.size());
+  static_cast<void>(new std::list<Grave>(std::move(graves_)));
+  graves_.clear();
 }
 
 void Graveyard::add_up(const Session& session) {

@@ -30,6 +30,9 @@ class Graveyard {
   void add(PortPair ports, const PlaneTicket& ticket);
   // Lets go of what has settled.
   void sweep();
+  // At the very end: what a plane still holds must not be freed under it, so it is left to the
+  // process's exit.
+  void abandon();
   bool empty() const { return graves_.empty(); }
   size_t size() const { return graves_.size(); }
   const EndedTotals& totals() const { return totals_; }

@@ -22,9 +22,11 @@ bool set_option(int fd, int level, int name, int value) {
 
 tl::unexpected<OpenFailure> failure(const char* what, const Endpoint& local) {
   const int number = errno;
-  const bool busy = number == EADDRINUSE || number == EACCES;
+  OpenFailure::Kind kind = OpenFailure::Kind::other;
+  if (number == EADDRINUSE || number == EACCES) kind = OpenFailure::Kind::port_busy;
+  if (number == EMFILE || number == ENFILE) kind = OpenFailure::Kind::no_descriptors;
   return tl::unexpected<OpenFailure>(
-      {busy, fmt::format("{} {}: {}", what, local.to_string(), std::strerror(number))});
+      {kind, fmt::format("{} {}: {}", what, local.to_string(), std::strerror(number))});
 }
 
 }  // namespace
@@ -44,7 +46,9 @@ tl::expected<UniqueFd, OpenFailure> KernelSocketFactory::open_one(const Endpoint
 
 tl::expected<SocketPair, OpenFailure> KernelSocketFactory::open_pair(const Endpoint& rtp, int tos) {
   const auto above = rtp.with_port_offset(1);
-  if (!above) return tl::unexpected<OpenFailure>({true, "no port above " + rtp.to_string()});
+  if (!above)
+    return tl::unexpected<OpenFailure>(
+        {OpenFailure::Kind::port_busy, "no port above " + rtp.to_string()});
   auto first = open_one(rtp, tos);
   if (!first) return tl::unexpected<OpenFailure>(std::move(first.error()));
   auto second = open_one(*above, tos);

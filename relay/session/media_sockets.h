@@ -2,6 +2,7 @@
 // tests an imagined host. Control thread.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -17,8 +18,12 @@ struct SocketPair {
 };
 
 struct OpenFailure {
-  // In use or reserved: another port may do. Otherwise no port on this address will.
-  bool port_is_busy = false;
+  enum class Kind : uint8_t {
+    port_busy,       // in use or reserved: another port may do
+    no_descriptors,  // closing something helps
+    other,           // no port on this address will do
+  };
+  Kind kind = Kind::other;
   std::string message;
 };
 

@@ -23,6 +23,10 @@ uint64_t seed_or_random(uint64_t seed) {
   return seed;
 }
 
+PoolFailure to_pool_failure(OpenFailure failure) {
+  return {failure.kind == OpenFailure::Kind::no_descriptors, std::move(failure.message)};
+}
+
 int first_port(const PortSettings& settings) {
   return (std::max<int>(settings.min, 1) + 1) & ~1;
 }
@@ -156,8 +160,8 @@ tl::expected<PortPair, PoolFailure> PortPool::open_random(const IpAddress& local
     auto sockets = try_slot(local, slot);
     if (sockets) return take(local, table, slot, std::move(*sockets));
     put_back(table, slot);
-    if (!sockets.error().port_is_busy) {
-      return tl::unexpected<PoolFailure>({false, std::move(sockets.error().message)});
+    if (sockets.error().kind != OpenFailure::Kind::port_busy) {
+      return tl::unexpected<PoolFailure>(to_pool_failure(std::move(sockets.error())));
     }
   }
   return tl::unexpected<PoolFailure>({true, ""});
@@ -179,8 +183,8 @@ tl::expected<PortPair, PoolFailure> PortPool::open_sequential(const IpAddress& l
       next_start = start;
       return take(local, table, *slot, std::move(*sockets));
     }
-    if (!sockets.error().port_is_busy) {
-      return tl::unexpected<PoolFailure>({false, std::move(sockets.error().message)});
+    if (sockets.error().kind != OpenFailure::Kind::port_busy) {
+      return tl::unexpected<PoolFailure>(to_pool_failure(std::move(sockets.error())));
     }
   }
   return tl::unexpected<PoolFailure>({true, ""});
@@ -190,7 +194,7 @@ tl::expected<PortPair, PoolFailure> PortPool::open(const IpAddress& local) {
   Table& table = table_of(local);
   auto pair = sequential_ ? open_sequential(local, table) : open_random(local, table);
   if (pair) return pair;
-  if (pair.error().exhausted) {
+  if (pair.error().exhausted && pair.error().message.empty()) {
     pair.error().message =
         fmt::format("no free port pair on {}: {} of {} pairs are this relay's own",
                     local.to_string(), table.taken, slots_);

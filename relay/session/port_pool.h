@@ -50,7 +50,8 @@ class PortPair {
 };
 
 struct PoolFailure {
-  bool exhausted = false;  // every pair is in use; otherwise the address itself is no good
+  // Every pair, or every descriptor, is in use; otherwise the address itself is no good.
+  bool exhausted = false;
   std::string message;
 };
 

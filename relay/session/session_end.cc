@@ -135,9 +135,8 @@ bool SessionManager::release(Session& session, LegId reference, bool weak,
 }
 
 void SessionManager::drop_answer(Session& session, std::string_view tag) {
-  std::erase_if(session.answers, [&](const Answer& answer) {
-    return match_tag(answer.tag, tag) != TagMatch::none;
-  });
+  std::erase_if(session.answers,
+                [&](const Answer& answer) { return match_tag(answer.tag, tag) != TagMatch::none; });
   if (session.answers.empty() || !session.answers.back().signalled) return;
   LegSpec& callee = session.leg_spec(LegId::callee);
   if (callee.signalled == session.answers.back().signalled) return;

@@ -2,6 +2,7 @@
 // above any real one, so closing them is harmless.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -18,12 +19,18 @@ class FakeSockets final : public SocketFactory {
   std::set<uint16_t> busy_ports;              // taken by somebody else
   std::map<std::string, std::string> routes;  // remote → local
   std::map<int, int> tos;                     // by socket
+  std::function<bool()> out_of_descriptors;
   size_t open_calls = 0;
 
   tl::expected<SocketPair, OpenFailure> open_pair(const Endpoint& rtp, int initial_tos) override {
     ++open_calls;
-    if (!is_known(rtp.address)) return tl::unexpected<OpenFailure>({false, "not our address"});
-    if (busy_ports.count(rtp.port) != 0) return tl::unexpected<OpenFailure>({true, "in use"});
+    if (out_of_descriptors && out_of_descriptors()) {
+      return tl::unexpected<OpenFailure>({OpenFailure::Kind::no_descriptors, "too many files"});
+    }
+    if (!is_known(rtp.address))
+      return tl::unexpected<OpenFailure>({OpenFailure::Kind::other, "not our address"});
+    if (busy_ports.count(rtp.port) != 0)
+      return tl::unexpected<OpenFailure>({OpenFailure::Kind::port_busy, "in use"});
     SocketPair pair{UniqueFd(next_++), UniqueFd(next_++)};
     tos[pair.rtp.get()] = tos[pair.rtcp.get()] = initial_tos;
     return pair;

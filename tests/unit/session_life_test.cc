@@ -212,6 +212,18 @@ TEST_CASE("sessions kept for a late fork branch give way when ports run out") {
   CHECK(relay.sessions.table().size() == 1);
 }
 
+TEST_CASE("so they do when descriptors run out") {
+  Relay relay;
+  relay.complete("kept");
+  relay.complete("rejected");
+  relay.sockets.out_of_descriptors = [&] { return relay.sessions.ports().taken() >= 4; };
+  CHECK(relay.update("too much").error().why == Refusal::no_ports_for_session);
+  CHECK(relay.update("too much").error().message == "too many files");
+  relay.sessions.remove("rejected", "ft", "tt", false);
+  CHECK(relay.update("next"));
+  CHECK(relay.sessions.active() == 2);
+}
+
 TEST_CASE("a slow shutdown refuses new sessions and ends with the last one") {
   Relay relay;
   relay.complete("cid");
