@@ -17,10 +17,12 @@ class SimHost final : public SocketFactory {
 
   tl::expected<SocketPair, OpenFailure> open_pair(const Endpoint& rtp, int) override {
     if (!rtp.address.is_any() && !is_local(rtp.address)) {
-      return tl::unexpected(OpenFailure{false, rtp.to_string() + " is not an address of ours"});
+      return tl::unexpected(
+          OpenFailure{OpenFailure::Kind::other, rtp.to_string() + " is not an address of ours"});
     }
     if (busy_.count(rtp.port) != 0 || busy_.count(static_cast<uint16_t>(rtp.port + 1)) != 0) {
-      return tl::unexpected(OpenFailure{true, rtp.to_string() + " is in use"});
+      return tl::unexpected(
+          OpenFailure{OpenFailure::Kind::port_busy, rtp.to_string() + " is in use"});
     }
     const int first = next_socket_;
     next_socket_ += 2;
