@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """A hundred calls one after the other, four at a time: no packet of any of them may be lost.
-RELAY_E2E_CALLS and RELAY_E2E_PARALLEL change the numbers, for slow builds of the relay."""
+RELAY_E2E_CALLS and RELAY_E2E_PARALLEL change the numbers."""
 
 import asyncio
 import os

@@ -76,8 +76,9 @@ class Control:
 
 
 class Relay:
-    def __init__(self, lab, host, control, local_addresses=("-l", "192.0.2.10"), options=()):
-        self._lab, self._host = lab, host
+    def __init__(self, lab, host, control, local_addresses=("-l", "192.0.2.10"),
+                 ports=(PORT_MIN, PORT_MAX), options=()):
+        self._lab, self._host, self._ports = lab, host, ports
         self.binary = relay_binary()
         if not os.access(self.binary, os.X_OK):
             raise CheckFailed(f"no relay to test: '{self.binary}' (RELAY_BINARY) is not a program")
@@ -93,11 +94,11 @@ class Relay:
             address = self.control_urls[0].split(":", 1)[1]
             interfaces = [a.lstrip("/") for a in local_addresses[1::2]]
             return [self.binary, "-f", "--table=-1", "--log-stderr", "--log-level=5",
-                    f"--listen-udp={address}", f"--port-min={PORT_MIN}", f"--port-max={PORT_MAX}",
-                    "--interface=" + ";".join(interfaces)]
+                    f"--listen-udp={address}", f"--port-min={self._ports[0]}",
+                    f"--port-max={self._ports[1]}", "--interface=" + ";".join(interfaces)]
         sockets = [word for url in self.control_urls for word in ("-s", url)]
-        return [self.binary, "-f", "-F", *local_addresses, *sockets, "-m", PORT_MIN, "-M",
-                PORT_MAX, "-d", "info", *options]
+        return [self.binary, "-f", "-F", *local_addresses, *sockets, "-m", self._ports[0],
+                "-M", self._ports[1], "-d", "info", *options]
 
     async def ready(self, timeout_s=20):
         """Waits until it answers V, and returns a control client."""
