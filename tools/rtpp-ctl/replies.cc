@@ -37,22 +37,23 @@ std::string scalar_text(const Json& value) {
   return text;
 }
 
-// Deeper than any relay nests; what is below is shown as JSON text, so that hostile nesting cannot
-// exhaust the stack.
-constexpr int kDepthMax = 32;
-
-void flatten_into(NamedValues& out, const std::string& path, const Json& value, int depth = 0) {
-  if (!value.is_structured() || depth == kDepthMax) {
+void flatten_into(NamedValues& out, const std::string& path, const Json& value) {
+  if (!value.is_structured()) {
     out.push_back({path, scalar_text(value)});
     return;
   }
   for (const auto& [key, child] : value.items()) {
-    flatten_into(out, path.empty() ? key : path + "." + key, child, depth + 1);
+    flatten_into(out, path.empty() ? key : path + "." + key, child);
   }
 }
 
+// Deeper than any relay nests. What is below is left out: flattening and dump() recurse, and
+// hostile nesting must not exhaust the stack.
+constexpr int kDepthMax = 32;
+
 Result<Json> parse_object(std::string_view text) {
-  Json parsed = Json::parse(text, nullptr, false);
+  const auto keep = [](int depth, Json::parse_event_t, Json&) { return depth <= kDepthMax; };
+  Json parsed = Json::parse(text, keep, false);
   if (!parsed.is_object()) {
     return fail(fmt::format("the relay answered {}: expected a JSON object", quoted(text)));
   }
@@ -64,14 +65,14 @@ std::string text_at(const Json& object, const char* key) {
   return found != object.end() && found->is_string() ? found->get<std::string>() : "";
 }
 
-void collect_tags(std::vector<SessionTags>& out, const Json& value, int depth = 0) {
+void collect_tags(std::vector<SessionTags>& out, const Json& value) {
   if (value.is_object()) {
     SessionTags tags{text_at(value, "from_tag"), text_at(value, "to_tag")};
     const bool known = std::find(out.begin(), out.end(), tags) != out.end();
     if (!tags.from_tag.empty() && !known) out.push_back(std::move(tags));
   }
-  if (!value.is_structured() || depth == kDepthMax) return;
-  for (const Json& child : value) collect_tags(out, child, depth + 1);
+  if (!value.is_structured()) return;
+  for (const Json& child : value) collect_tags(out, child);
 }
 
 Json number_or_text(const std::string& text) {
