@@ -54,11 +54,13 @@ bool names_notify_socket(std::string_view token) {
 struct UpdateTail {
   std::string_view to_tag, socket, notify_tag;
   bool notify_tag_is_escaped = true;
+  bool is_loose = false;
 };
 
 // `SOCKET;TAG` in one token is Kamailio 5.8 and later; SOCKET alone Kamailio before.
 void set_glued_socket(UpdateTail& tail, std::string_view token, std::string_view call_id) {
   const size_t semicolon = std::min(token.find(';'), token.size());
+  tail.is_loose = true;
   tail.socket = token.substr(0, semicolon);
   tail.notify_tag = token.substr(std::min(semicolon + 1, token.size()));
   if (tail.notify_tag.empty()) {
@@ -112,7 +114,7 @@ Result parse_update(const CommandText& command) {
       return refuse(error::notify_tag_escape,
                     "notify tag " + quoted(tail.notify_tag) + ", expected two hex digits behind %");
     }
-    update.notification = Notification{std::string(tail.socket), std::move(*tag)};
+    update.notification = Notification{std::string(tail.socket), std::move(*tag), tail.is_loose};
   }
   auto modifiers = parse_media_modifiers(tokens[0].substr(1), ThirdDirection::refused);
   if (!modifiers) return tl::unexpected(std::move(modifiers.error()));

@@ -58,7 +58,12 @@ struct MediaAddress {
 struct Notification {
   std::string socket;
   std::string tag;
-  friend bool operator==(const Notification&, const Notification&) = default;
+  // Written in a way rtpproxy would not read as a notification (`TOTAG SOCKET`, `SOCKET;TAG`).
+  // How it was written is no part of what it says, so comparison leaves it out.
+  bool is_loose = false;
+  friend bool operator==(const Notification& a, const Notification& b) {
+    return a.socket == b.socket && a.tag == b.tag;
+  }
 };
 
 // --- sub-commands, behind `&&` ---

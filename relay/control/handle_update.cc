@@ -119,12 +119,16 @@ std::string handle(HandlerContext& context, const ctlproto::Update& request) {
   }
   MediaRequest media = to_media_request(request);
   if (request.notification) {
-    if (!context.notification_configured) {
-      log_warning("U refused call_id={} reason=notification to {} asked for, no -n is configured",
+    if (context.notification_configured) {
+      media.notification = Notification{request.notification->socket, request.notification->tag};
+    } else {
+      log_warning("notification asked for but no -n is configured call_id={} socket={}",
                   quoted(request.call_id), quoted(request.notification->socket));
-      return error_reply(ctlproto::error::notification_not_configured);
+      // rtpproxy takes Kamailio's spellings for tags and answers with a port; the call comes first.
+      if (!request.notification->is_loose) {
+        return error_reply(ctlproto::error::notification_not_configured);
+      }
     }
-    media.notification = Notification{request.notification->socket, request.notification->tag};
   }
   const auto answer = context.sessions.update(media);
   if (!answer) return refused("U", request.call_id, answer.error());

@@ -118,6 +118,14 @@ TEST_CASE("IPv4 and IPv6 are bridged") {
              });
 }
 
+TEST_CASE("Kamailio's spellings of a notification do not cost the call when there is no -n") {
+  RelayFixture relay;
+  run(relay, {
+                 {"5.8 and later", "U loose1 192.0.2.1 4000 ft tcp:192.0.2.3:3;tag", "30000"},
+                 {"5.7 and before", "U loose2 192.0.2.1 4000 ft tt tcp:192.0.2.3:3", "30002"},
+             });
+}
+
 TEST_CASE("modifiers and arguments that cannot be served are refused with their number") {
   RelayFixture relay;
   run(relay, {
