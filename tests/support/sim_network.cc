@@ -3,7 +3,7 @@
 namespace relay::testing {
 
 void SimQueue::run_next() {
-  Event event = events_.top();
+  Event event = std::move(const_cast<Event&>(events_.top()));  // popped at once
   events_.pop();
   now_ = event.at;
   event.action();

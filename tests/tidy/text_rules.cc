@@ -135,7 +135,8 @@ Findings check_close(const SourceFile& file) {
   for (size_t at = find_word(code, "close"); at != std::string::npos;
        at = find_word(code, "close", at + 1)) {
     const size_t end = at + std::string_view("close").size();
-    if (!trimmed(std::string_view(code).substr(end, 4)).starts_with("(")) continue;
+    const std::string_view arguments = trimmed(std::string_view(code).substr(end, 4));
+    if (!arguments.starts_with("(") || arguments.starts_with("()")) continue;
     if (!is_close_call(code, at)) continue;
     findings.push_back({file.path, line_at(code, at),
                         "calls close(2); a descriptor belongs to a UniqueFd "
