@@ -209,6 +209,12 @@ TEST_CASE("dead files: what nobody lists or includes is found") {
       {"relay/base/log.cc", "#include \"relay/base/log.h\"\n"},
       {"relay/base/log.h", ""},
       {"relay/main.cc", ""},
+      {"tests/fuzz/CMakeLists.txt", "program(${name}.cc)\nfuzz(fuzz_rtp)\n"},
+      {"tests/fuzz/fuzz_rtp.cc", ""},
+      {"tests/support/count.cc", ""},
+      {"tests/unit/CMakeLists.txt", "relay_test(a SOURCES a_test.cc ../support/count.cc)\n"},
+      {"tests/unit/a_test.cc", "#include \"fixture.h\"\n"},
+      {"tests/unit/fixture.h", ""},
   };
   const Findings findings = check_dead_files(tree);
   REQUIRE(findings.size() == 3);

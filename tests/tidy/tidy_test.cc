@@ -74,6 +74,10 @@ TEST_CASE("headers are included once") {
   check_each_file(check_pragma_once);
 }
 
+TEST_CASE("every file is used") {
+  report(check_dead_files(tree()));
+}
+
 TEST_CASE("the manual has every option, key, command, error and counter") {
   report(check_manual(tree()));
 }

@@ -58,6 +58,23 @@ bool is_listed(const std::vector<SourceFile>& tree, const std::string& path) {
   return false;
 }
 
+// Named from a folder beside (`../support/x.cc`), or as the `NAME` of a function that adds the
+// `.cc`.
+bool is_listed_otherwise(const std::vector<SourceFile>& tree, const std::string& path) {
+  const size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return false;
+  const size_t parent = path.rfind('/', slash - 1);
+  const std::string beside = "../" + path.substr(parent == std::string::npos ? 0 : parent + 1);
+  const std::string stem = path.substr(slash + 1, path.rfind('.') - slash - 1);
+  return std::any_of(tree.begin(), tree.end(), [&](const SourceFile& list) {
+    if (!list.path.ends_with("CMakeLists.txt")) return false;
+    if (find_word(list.text, beside) != std::string::npos) return true;
+    const bool is_neighbour = list.path == path.substr(0, slash) + "/CMakeLists.txt";
+    return is_neighbour && list.text.find("${name}.cc") != std::string::npos &&
+           find_word(list.text, stem) != std::string::npos;
+  });
+}
+
 bool is_included(const std::vector<SourceFile>& tree, const SourceFile& file) {
   const std::string name = "\"" + file.path + "\"";
   const std::string plain = "\"" + file.path.substr(file.path.rfind('/') + 1) + "\"";
@@ -66,8 +83,9 @@ bool is_included(const std::vector<SourceFile>& tree, const SourceFile& file) {
       return false;
     }
     if (other.text.find("#include " + name) != std::string::npos) return true;
-    // The kernel programs include their neighbours by bare name.
-    return other.path.ends_with(".bpf.c") &&
+    // A neighbour may be included by its bare name.
+    return other.path.substr(0, other.path.rfind('/')) ==
+               file.path.substr(0, file.path.rfind('/')) &&
            other.text.find("#include " + plain) != std::string::npos;
   });
 }
@@ -130,7 +148,7 @@ Findings check_dead_files(const std::vector<SourceFile>& tree) {
   for (const SourceFile& file : tree) {
     const bool is_source = file.path.ends_with(".cc") || file.path.ends_with(".c");
     const bool is_included_kind = file.is_header() || file.path.ends_with(".def");
-    if (is_source && !is_listed(tree, file.path)) {
+    if (is_source && !is_listed(tree, file.path) && !is_listed_otherwise(tree, file.path)) {
       findings.push_back({file.path, 0, "no CMakeLists.txt lists it; list it or remove it"});
     }
     if (is_included_kind && !is_included(tree, file)) {
