@@ -34,6 +34,7 @@ async def test(lab):
     await asyncio.gather(*[one_after_the_other() for _ in range(PARALLEL)])
     await pair.finished()
     total.check_perfect(f"{CALLS} calls", at_least=CALLS * 2 * SECONDS * 50)
+    await stage.until_sockets_closed()
     stage.close()
     e2e.figures(f"{CALLS} calls in {time.monotonic() - started:.1f} s: {total}")
 

@@ -6,8 +6,9 @@ import asyncio
 import sys
 
 import e2e
-from calls import Pair, Script, Stage
-from sip import sdp
+from calls import Pair, Script, Stage, aim
+from media import Conversation
+from sip import MOVED_BY, sdp
 
 
 def start_of_call(script):
@@ -77,32 +78,43 @@ async def hold(lab, hold_body, answer_body, music):
     e2e.figures(figures)
 
 
-async def callee_reinvites(lab):
+async def callee_reinvites(lab, moves):
+    """Bob re-INVITEs, with the same port or with another one."""
     stage = Stage(lab)
     alice_host = stage.phone_behind_nat("alice", 1)
-    bob_host = stage.public_phone("bob", 2)
+    bob_host = stage.phone_behind_nat("bob", 2)
     await stage.ready()
     caller = accept_change(start_of_call(Script("alice", "bob")), "changed", sdp())
     caller = caller.wait("may hang up", message=False).hang_up()
     callee = (Script("bob").receive("INVITE").event("invited")
               .reply("200 OK", sdp(), reliable=True).receive("ACK"))
     pair = await Pair(stage, alice_host, bob_host, caller,
-                      change(callee, "change", sdp()).be_hung_up()).start()
+                      change(callee, "change", sdp(moved=moves)).be_hung_up()).start()
     a, b, inviting = await pair.next_call()
     invited, answered = await b.expect("invited"), await a.expect("answered")
     conversation = pair.converse(answered, inviting.local_port, invited)
     await conversation.open()
     await conversation.talk(1)
     await b.expect("may change")
+    if moves:
+        before = await conversation.pause()
+        before.check_perfect("before the move", at_least=100)
     b.go()
     same_ports(answered, await a.expect("changed"))
-    same_ports(invited, await b.expect("change"))
+    changed = await b.expect("change")
+    same_ports(invited, changed)
+    if moves:
+        moved = stage.media_port(bob_host, invited.local_port + MOVED_BY)
+        aim(moved, changed)
+        conversation.callee.close()
+        conversation = Conversation(conversation.caller, moved, "after the move")
+        await conversation.open()
     await conversation.talk(1)
     figures = await conversation.finish()
     await a.expect("may hang up")
     a.go()
     await pair.finished()
-    figures.check_perfect("re-INVITE of the callee", at_least=200)
+    figures.check_perfect("re-INVITE of the callee", at_least=100 if moves else 200)
     stage.close()
     e2e.figures(figures)
 
@@ -110,7 +122,8 @@ async def callee_reinvites(lab):
 CASES = {
     "hold": lambda lab: hold(lab, sdp("sendonly"), sdp("recvonly"), music=True),
     "hold_old_way": lambda lab: hold(lab, sdp("hold"), sdp(), music=False),
-    "callee": callee_reinvites,
+    "callee": lambda lab: callee_reinvites(lab, moves=False),
+    "callee_moves": lambda lab: callee_reinvites(lab, moves=True),
 }
 if len(sys.argv) != 2 or sys.argv[1] not in CASES:
     sys.exit(f"expected one of: {' '.join(CASES)}")

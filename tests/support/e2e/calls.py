@@ -35,6 +35,7 @@ class Stage:
 
     async def ready(self):
         self.control = await self.relay.ready()
+        self._sockets = self.relay.sockets()
         # After the relay: a proxy that finds no relay does without one for a minute.
         self.proxy = Proxy(self.lab, *self._proxy_arguments)
         await self.proxy.ready()
@@ -79,12 +80,20 @@ class Stage:
             await asyncio.sleep(0.1)
 
     def close(self):
-        """The calls are over: nothing is left in the relay, and it ends well."""
+        """The calls are over: the relay has no session left, and ends well."""
         if not self.relay.is_peer:
             left = self.control.active_sessions()
             check(left == 0, f"{left} sessions are left after the last BYE")
         self.control.close()
         self.relay.stop()
+
+    async def until_sockets_closed(self, within_s=20):
+        """Some seconds after the last call: another branch of a fork might still have answered."""
+        give_up = asyncio.get_running_loop().time() + within_s
+        while (left := self.relay.sockets()) > self._sockets:
+            check(asyncio.get_running_loop().time() < give_up,
+                  f"{left} descriptors {within_s} s after the last BYE, expected {self._sockets}")
+            await asyncio.sleep(0.1)
 
 
 def calling(body=None):

@@ -18,14 +18,16 @@ DOMAIN = "sip.example"
 END_OF_MESSAGE = b"\x1b"
 # Four ports a call. SIPp keeps the first ones of its range for itself.
 AUDIO_PORT, VIDEO_PORT = "[auto_media_port+8]", "[auto_media_port+10]"
+MOVED_BY = 1000  # ports; for phones that move in mid-call
 
 
-def sdp(direction="sendrecv", video=False, mux=False):
+def sdp(direction="sendrecv", video=False, mux=False, moved=False):
     """SDP of a phone; `direction` may also be "hold", the old way (RFC 2543, address 0.0.0.0)."""
     address = "0.0.0.0" if direction == "hold" else "[media_ip]"
+    port = f"[auto_media_port+{8 + MOVED_BY}]" if moved else AUDIO_PORT
     lines = ["v=0", "o=phone 1 1 IN IP[media_ip_type] [media_ip]", "s=-",
              f"c=IN IP[media_ip_type] {address}", "t=0 0",
-             f"m=audio {AUDIO_PORT} RTP/AVP 8 101", "a=rtpmap:8 PCMA/8000",
+             f"m=audio {port} RTP/AVP 8 101", "a=rtpmap:8 PCMA/8000",
              "a=rtpmap:101 telephone-event/8000"]
     if direction in ("sendonly", "recvonly", "inactive"):
         lines.append(f"a={direction}")
