@@ -70,7 +70,8 @@ TEST_CASE("J sessions pages through all sessions below 32 KiB a page") {
   RelayFixture relay;
   std::set<std::string> expected;
   for (int i = 0; i < 1000; ++i) {
-    const std::string call_id = "call" + std::to_string(i) + std::string(i % 100, 'x');
+    const std::string call_id =
+        "call" + std::to_string(i) + std::string(static_cast<size_t>(i % 100), 'x');
     expected.insert(call_id);
     REQUIRE(relay.ask("U " + call_id + " 192.0.2.1 4000 ft").starts_with("3"));
   }
