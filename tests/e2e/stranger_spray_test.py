@@ -34,7 +34,10 @@ async def test(lab):
                        callees=("public", "192.0.2.101", "192.0.2.101"))
     calls.set_up()
     await calls.count_when_all_hear()
-    await asyncio.sleep(SECONDS)
+    await asyncio.sleep(SECONDS / 2)
+    # A party that says nothing for seconds still keeps its place.
+    await calls.be_silent(range(CALLS // 5), SECONDS / 4)
+    await asyncio.sleep(SECONDS / 4)
     there, back = await calls.finish()
     sprayed, leaked = spray.stop()
     calls.ask_deleted()

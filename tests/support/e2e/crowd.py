@@ -105,8 +105,8 @@ class _Member:
             number, told = argument
             phone = self._phones[number]
             phone.told = told
-            for heard in phone.early:
-                self._judge(phone, *heard)
+            while phone.early:
+                self._judge(phone, *phone.early.pop(0))
             heapq.heappush(self._queue, (time.monotonic() + random.uniform(0, PACKET_S), number))
         elif order == "all heard?":
             talking = [p for p in self._phones if p.told]
@@ -115,10 +115,11 @@ class _Member:
             for phone in self._phones:
                 phone.report.counted_from = phone.report.sent
         elif order == "silence":
-            self._queue.clear()
+            self._queue = [entry for entry in self._queue if entry[1] not in argument]
+            heapq.heapify(self._queue)
         elif order == "report":
             for phone in self._phones:  # of phones that were never told, nothing is right
-                phone.report.strays += [h[2] for h in phone.early if not phone.told]
+                phone.report.strays += [source for _, _, source in phone.early]
             self._pipe.send([p.report for p in self._phones])
         return order != "leave"
 
@@ -186,6 +187,7 @@ class Crowd:
             _Member(pipe, side, peer_side, self.address, self.ports).run()
 
     def speak(self, number, told):
+        """Begins to speak, or goes on, towards what it was told in its SDP."""
         self._pipe.send(("speak", (number, told)))
 
     def deaf_phones(self):
@@ -195,8 +197,8 @@ class Crowd:
     def count_from_here(self):
         self._pipe.send(("count", None))
 
-    def silence(self):
-        self._pipe.send(("silence", None))
+    def silence(self, numbers):
+        self._pipe.send(("silence", set(numbers)))
 
     def report(self):
         return self._ask("report")

@@ -16,6 +16,7 @@ class CrowdCalls:
         self._control, self.count = control, count
         ports = [FIRST_PORT + 2 * n for n in range(count)]
         self._seen = (callers[2], callees[2])
+        self._told = []
         self.callers = Crowd(lab, callers[0], callers[1], ports, side=1, peer_side=2)
         self.callees = Crowd(lab, callees[0], callees[1], ports, side=2, peer_side=1)
 
@@ -28,6 +29,19 @@ class CrowdCalls:
                 f"Lc8 {self.call_id(n)} {self._seen[1]} {self.callees.ports[n]} from{n};1 to{n};1")
             self.callers.speak(n, towards_caller)
             self.callees.speak(n, towards_callee)
+            self._told.append((towards_caller, towards_callee))
+
+    async def be_silent(self, calls, seconds):
+        """One party of each of these calls says nothing for a while: a pause, a hold."""
+        callers = [n for n in calls if n % 2]
+        callees = [n for n in calls if n % 2 == 0]
+        self.callers.silence(callers)
+        self.callees.silence(callees)
+        await asyncio.sleep(seconds)
+        for n in callers:
+            self.callers.speak(n, self._told[n][0])
+        for n in callees:
+            self.callees.speak(n, self._told[n][1])
 
     @staticmethod
     def call_id(n):
@@ -59,8 +73,9 @@ class CrowdCalls:
 
     async def finish(self, drain_s=1.0):
         """Falls silent, hears what is under way; the figures of both directions."""
-        self.callers.silence()
-        self.callees.silence()
+        everybody = range(self.count)
+        self.callers.silence(everybody)
+        self.callees.silence(everybody)
         await asyncio.sleep(drain_s)
         callers, callees = self.callers.report(), self.callees.report()
         self.callers.leave()
