@@ -25,7 +25,7 @@ const std::vector<Layer>& layers() {
       {"relay/flow/", {"relay/rtp/", "relay/base/"}},
       {"relay/session/", {"relay/flow/", "relay/base/"}},
       {"relay/dataplane/", {"relay/flow/", "relay/rtp/", "relay/media/", "relay/base/"}},
-      {"relay/fastpath/", {"relay/flow/", "relay/base/"}},
+      {"relay/fastpath/", {"relay/flow/", "relay/rtp/", "relay/base/"}},
       {"relay/media/", {"relay/rtp/", "relay/base/"}},
       {"relay/voice/", {"relay/media/", "relay/rtp/", "relay/base/"}},
       {"relay/state/", {"relay/session/", "relay/flow/", "relay/base/"}},

@@ -1,0 +1,192 @@
+#include "relay/fastpath/fastpath.h"
+
+#include <sys/random.h>
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "relay/base/log.h"
+#include "relay/fastpath/abi.h"
+#include "relay/fastpath/attachment.h"
+#include "relay/fastpath/bpf_program.h"
+#include "relay/fastpath/flow_table.h"
+#include "relay/fastpath/interfaces.h"
+#include "relay/fastpath/pins.h"
+#include "relay/fastpath/routes.h"
+#include "relay/fastpath/self_test.h"
+
+namespace relay {
+namespace {
+
+constexpr int kPuntBurst = 20;
+
+class KernelFastpath final : public Fastpath {
+ public:
+  explicit KernelFastpath(const FastpathOptions& options) : options_(options) {}
+  Result<void> start();
+
+  bool available() const override { return true; }
+  const std::string& status() const override { return status_; }
+  Result<KernelFlowId> install(const KernelFlowSpec& spec, const RtpStreamState& stream) override {
+    return flows_->install(spec, stream, steady_now());
+  }
+  Result<void> update(KernelFlowId id, const KernelFlowSpec& spec) override {
+    return flows_->update(id, spec);
+  }
+  KernelFlowReport remove(KernelFlowId id) override { return flows_->remove(id, steady_now()); }
+  KernelFlowReport report(KernelFlowId id) const override { return flows_->report(id); }
+  const KernelFlowStats* stats(KernelFlowId id) const override { return flows_->stats(id); }
+  uint32_t tee_mark() const override { return tee_mark_; }
+  int network_descriptor() const override { return routes_->change_descriptor(); }
+  void on_network_change() override;
+  const std::vector<PinnedFlow>& adopted_flows() const override { return adopted_; }
+  void shut_down() override;
+
+ private:
+  Result<void> load();
+  Result<void> configure();
+  void take_over_flows();
+  Result<void> attach_all();
+  void describe();
+  std::string link_path(const Interface& interface) const;
+
+  const FastpathOptions options_;
+  std::optional<Pins> pins_;
+  std::optional<Routes> routes_;
+  std::optional<BpfProgram> program_;
+  std::optional<FlowTable> flows_;
+  std::vector<Attachment> attachments_;
+  std::vector<PinnedFlow> adopted_;
+  bool took_over_ = false;
+  uint32_t tee_mark_ = 0;
+  std::string status_;
+};
+
+// In an order that leaves a predecessor's program relaying until ours has passed its test.
+Result<void> KernelFastpath::start() {
+  auto routes = Routes::open();
+  if (!routes) return tl::unexpected<Error>(routes.error());
+  routes_.emplace(std::move(*routes));
+  return load()
+      .and_then([&] { return configure(); })
+      .and_then([&]() -> Result<void> {
+        take_over_flows();
+        return self_test(*program_, *flows_, steady_now());
+      })
+      .and_then([&]() -> Result<void> {
+        if (!options_.pin || took_over_) return {};
+        return pins_->pin_maps(*program_);
+      })
+      .and_then([&] { return attach_all(); });
+}
+
+Result<void> KernelFastpath::load() {
+  std::optional<BpfMapFds> maps;
+  if (options_.pin) {
+    auto pins = Pins::open(options_.bpffs, options_.instance);
+    if (!pins) return tl::unexpected<Error>(pins.error());
+    pins_.emplace(std::move(*pins));
+    auto adopted = pins_->adopt();
+    if (!adopted) return tl::unexpected<Error>(adopted.error());
+    maps = std::move(*adopted);
+  }
+  took_over_ = maps.has_value();
+  auto program = BpfProgram::load(options_.flows_max, maps ? &*maps : nullptr);
+  if (!program) return tl::unexpected<Error>(program.error());
+  program_.emplace(std::move(*program));
+  auto flows = FlowTable::open(*program_, *routes_);
+  if (!flows) return tl::unexpected<Error>(flows.error());
+  flows_.emplace(std::move(*flows));
+  return {};
+}
+
+// The mark of copies is kept on a take-over: some may be on their way.
+Result<void> KernelFastpath::configure() {
+  auto config = program_->read_config();
+  if (!config) return tl::unexpected<Error>(config.error());
+  config->magic = kFastpathMagic;
+  config->layout = kFastpathLayout;
+  config->punt_interval_ns = static_cast<uint64_t>(options_.punt_interval.count());
+  config->punt_burst_ns = config->punt_interval_ns * kPuntBurst;
+  while (config->tee_mark == 0) {
+    if (::getrandom(&config->tee_mark, sizeof config->tee_mark, 0) < 0) {
+      return fail_errno("cannot choose a mark");
+    }
+  }
+  tee_mark_ = config->tee_mark;
+  return program_->write_config(*config);
+}
+
+void KernelFastpath::take_over_flows() {
+  if (!took_over_) return;
+  for (AdoptedFlow& flow : flows_->adopt()) {
+    if (options_.keep_flows) {
+      adopted_.push_back({flow.id, std::move(flow.spec)});
+    } else {
+      flows_->remove(flow.id, steady_now());
+    }
+  }
+  flows_->refresh_routes();
+}
+
+std::string KernelFastpath::link_path(const Interface& interface) const {
+  return pins_ ? pins_->link_path(interface.ifindex) : std::string();
+}
+
+Result<void> KernelFastpath::attach_all() {
+  const auto interfaces = choose_interfaces(options_.listen, options_.interfaces);
+  if (!interfaces) return tl::unexpected<Error>(interfaces.error());
+  std::erase_if(attachments_, [](const Attachment& each) { return !is_attached(each); });
+  for (const Interface& interface : *interfaces) {
+    const bool attached = std::any_of(
+        attachments_.begin(), attachments_.end(),
+        [&](const Attachment& each) { return each.interface.ifindex == interface.ifindex; });
+    if (attached) continue;
+    auto made = attach(*program_, interface, link_path(interface), options_.allow_tcx);
+    if (!made) return tl::unexpected<Error>(made.error());
+    attachments_.push_back(std::move(*made));
+  }
+  describe();
+  return {};
+}
+
+void KernelFastpath::describe() {
+  status_ = "fast path: active on ";
+  for (size_t i = 0; i < attachments_.size(); ++i) {
+    status_ += (i > 0 ? ", " : "") + attachments_[i].interface.name + " (" +
+               to_string(attachments_[i].kind) + ")";
+  }
+}
+
+void KernelFastpath::on_network_change() {
+  if (!routes_->drain_changes()) return;
+  if (auto attached = attach_all(); !attached) {
+    log_warning("fast path: an interface is left to the slow path reason={}",
+                quoted(attached.error().message));
+  }
+  flows_->refresh_routes();
+}
+
+void KernelFastpath::shut_down() {
+  for (Attachment& attachment : attachments_) detach(attachment);
+  attachments_.clear();
+  if (pins_) pins_->remove_all();
+  pins_.reset();
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Fastpath>> Fastpath::open(const FastpathOptions& options) {
+  if (options.mode == FastpathMode::off) return no_fastpath("fast path: off, as configured");
+  auto fastpath = std::make_unique<KernelFastpath>(options);
+  auto started = fastpath->start();
+  if (started) return std::unique_ptr<Fastpath>(std::move(fastpath));
+  // Half a fast path must not go on relaying what nobody looks after.
+  fastpath->shut_down();
+  const std::string reason = "fast path: off, " + started.error().message;
+  if (options.mode == FastpathMode::require) return fail(reason);
+  return no_fastpath(reason);
+}
+
+}  // namespace relay

@@ -1,0 +1,54 @@
+// Runs the cases in a network namespace of their own; without the privileges for that, or for
+// bpf(2), it says so and ends with 77, which ctest shows as skipped.
+#define DOCTEST_CONFIG_IMPLEMENT
+#include <doctest/doctest.h>
+#include <linux/bpf.h>
+#include <net/if.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "relay/base/unique_fd.h"
+
+namespace {
+
+constexpr int kSkipped = 77;
+
+int skip(const char* what) {
+  std::fprintf(stderr, "SKIPPED: the fast path cannot be tested here: %s: %s\n", what,
+               std::strerror(errno));
+  return kSkipped;
+}
+
+bool bring_up_loopback() {
+  const relay::UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  ifreq request{};
+  std::strncpy(request.ifr_name, "lo", IFNAMSIZ - 1);
+  request.ifr_flags = IFF_UP;
+  return socket && ::ioctl(socket.get(), SIOCSIFFLAGS, &request) == 0;
+}
+
+bool may_use_bpf() {
+  bpf_attr attribute{};
+  attribute.map_type = BPF_MAP_TYPE_ARRAY;
+  attribute.key_size = attribute.value_size = 4;
+  attribute.max_entries = 1;
+  const relay::UniqueFd map(
+      static_cast<int>(::syscall(__NR_bpf, BPF_MAP_CREATE, &attribute, sizeof attribute)));
+  return map.valid();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (::unshare(CLONE_NEWNET) != 0) return skip("unshare(CLONE_NEWNET)");
+  if (!bring_up_loopback()) return skip("bringing lo up");
+  if (!may_use_bpf()) return skip("bpf(BPF_MAP_CREATE)");
+  return doctest::Context(argc, argv).run();
+}
