@@ -1,0 +1,379 @@
+#!/usr/bin/env python3
+"""The fast path between two phones: three network namespaces on veth pairs, flows installed by
+fastpath_tool. Exit code 77 without the privileges it needs."""
+
+import contextlib
+import ctypes
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+
+TOOL = sys.argv[1]
+PREFIX = f"relay-fp{os.getpid()}-"
+INSTANCE = f"relay-fp{os.getpid()}"
+CLONE_NEWNET = 0x40000000
+SO_RCVMARK = 75
+LIBC = ctypes.CDLL(None, use_errno=True)
+HOME = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+
+RELAY_A, PHONE_A, RELAY_B, PHONE_B = ("198.51.100.1", "198.51.100.2", "203.0.113.1", "203.0.113.2")
+RELAY_A6, PHONE_A6, RELAY_B6, PHONE_B6 = (
+    "2001:db8:a::1", "2001:db8:a::2", "2001:db8:b::1", "2001:db8:b::2")
+STUN = bytes([0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42]) + bytes(12)
+
+
+def skip(why):
+    print(f"SKIPPED: the fast path cannot be tested here: {why}", file=sys.stderr)
+    sys.exit(77)
+
+
+def check(condition, what):
+    if not condition:
+        raise AssertionError(what)
+
+
+def ip(words, namespace=None):
+    where = ["-n", PREFIX + namespace] if namespace else []
+    done = subprocess.run(["ip", *where, *words.split()], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RuntimeError(f"ip {words}: {done.stderr.strip()}")
+
+
+def enter(descriptor):
+    if LIBC.setns(descriptor, CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "setns")
+
+
+@contextlib.contextmanager
+def inside(namespace):
+    descriptor = os.open(f"/run/netns/{PREFIX}{namespace}", os.O_RDONLY)
+    enter(descriptor)
+    try:
+        yield
+    finally:
+        enter(HOME)
+        os.close(descriptor)
+
+
+def udp(namespace, address, port):
+    """A socket stays in the namespace it was made in."""
+    with inside(namespace):
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        made = socket.socket(family, socket.SOCK_DGRAM)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        made.bind((address, port))
+        return made
+
+
+def rtp(sequence, ssrc=1, payload=160):
+    head = bytes([0x80, 0]) + sequence.to_bytes(2, "big") + (sequence * 160).to_bytes(4, "big")
+    return head + ssrc.to_bytes(4, "big") + bytes(payload)
+
+
+def receive(sock, count, timeout_s=5.0):
+    """Up to `count` datagrams as (bytes, source); fewer when none comes for `timeout_s`."""
+    got = []
+    while len(got) < count:
+        if not select.select([sock], [], [], timeout_s)[0]:
+            break
+        data, source = sock.recvfrom(4096)
+        got.append((data, source[:2]))
+    return got
+
+
+def nothing_for(sock, wait_s=0.2):
+    return receive(sock, 1, wait_s) == []
+
+
+def sequences(packets):
+    return [int.from_bytes(data[2:4], "big") for data, _ in packets]
+
+
+class Tool:
+    def __init__(self, mode, *listen):
+        def to_relay():
+            enter(self._namespace)
+            LIBC.prctl(1, signal.SIGKILL)
+
+        self._namespace = os.open(f"/run/netns/{PREFIX}relay", os.O_RDONLY)
+        self.process = subprocess.Popen(
+            [TOOL, INSTANCE, mode, *listen], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True, bufsize=1, preexec_fn=to_relay)
+        self.adopted = []
+        self.status = self._line()
+        while self.status.startswith("adopted"):
+            self.adopted.append(self.status)
+            self.status = self._line()
+
+    def _line(self):
+        line = self.process.stdout.readline().strip()
+        if not line:
+            raise RuntimeError(f"fastpath_tool ended: {self.process.stderr.read().strip()}")
+        return line
+
+    def ask(self, command):
+        self.process.stdin.write(command + "\n")
+        line = self._line()
+        check(not line.startswith("error"), f"{command}: {line}")
+        return line
+
+    def install(self, *words):
+        return int(self.ask("install " + " ".join(words)).split()[1])
+
+    def stats(self, flow, command="stats"):
+        return {k: int(v) for k, v in (w.split("=") for w in
+                                       self.ask(f"{command} {flow}").split())}
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def shut_down(self):
+        self.ask("shutdown")
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def build_network():
+    for name in ("relay", "a", "b"):
+        ip(f"netns add {PREFIX}{name}")
+        ip("link set lo up", name)
+    for phone, relay4, phone4, relay6, phone6 in (
+            ("a", RELAY_A, PHONE_A, RELAY_A6, PHONE_A6), ("b", RELAY_B, PHONE_B, RELAY_B6, PHONE_B6)):
+        ip(f"link add r{phone} netns {PREFIX}relay type veth peer name eth0 netns {PREFIX}{phone}")
+        ip(f"addr add {relay4}/24 dev r{phone}", "relay")
+        ip(f"addr add {relay6}/64 dev r{phone} nodad", "relay")
+        ip(f"addr add {phone4}/24 dev eth0", phone)
+        ip(f"addr add {phone6}/64 dev eth0 nodad", phone)
+        ip(f"link set r{phone} up", "relay")
+        ip("link set eth0 up", phone)
+
+
+def remove_network():
+    for name in ("a", "b", "relay"):
+        subprocess.run(["ip", "netns", "del", PREFIX + name], capture_output=True)
+    folder = f"/sys/fs/bpf/{INSTANCE}"
+    if os.path.isdir(folder):
+        for name in os.listdir(folder):
+            os.unlink(f"{folder}/{name}")
+        os.rmdir(folder)
+
+
+class Call:
+    """Phone a, phone b, the relay's two sockets between them, and the two flows."""
+
+    def __init__(self, tool, relay_a, phone_a, relay_b, phone_b, port=35000):
+        self.tool = tool
+        self.a, self.b = udp("a", phone_a, 40000), udp("b", phone_b, 50000)
+        self.to_a, self.to_b = (relay_a, port), (relay_b, port + 2)
+        self.relay_a, self.relay_b = udp("relay", *self.to_a), udp("relay", *self.to_b)
+        self.forth = f"{relay_a}/{port} {phone_a}/40000 {relay_b}/{port + 2} {phone_b}/50000"
+        self.back = f"{relay_b}/{port + 2} {phone_b}/50000 {relay_a}/{port} {phone_a}/40000"
+        self.flow_forth, self.flow_back = tool.install(self.forth), tool.install(self.back)
+
+    def talk(self, first, count):
+        """Both send `count` packets; each must hear all of the other's, in order, from us."""
+        heard_a, heard_b = [], []
+        for sequence in range(first, first + count):
+            self.a.sendto(rtp(sequence), self.to_a)
+            self.b.sendto(rtp(sequence), self.to_b)
+            heard_b += receive(self.b, 1)
+            heard_a += receive(self.a, 1)
+        expected = list(range(first, first + count))
+        check(sequences(heard_b) == expected, f"b heard {len(heard_b)} of {count}, or out of order")
+        check(sequences(heard_a) == expected, f"a heard {len(heard_a)} of {count}, or out of order")
+        check({source for _, source in heard_b} == {self.to_b}, "b heard another source than us")
+        check({source for _, source in heard_a} == {self.to_a}, "a heard another source than us")
+
+    def close(self):
+        for sock in (self.a, self.b, self.relay_a, self.relay_b):
+            sock.close()
+
+
+def test_call(tool, mark):
+    call = Call(tool, RELAY_A, PHONE_A, RELAY_B, PHONE_B)
+    call.talk(1, 1000)
+    check(nothing_for(call.relay_a) and nothing_for(call.relay_b), "a relayed packet came up")
+    stats = tool.stats(call.flow_forth)
+    check(stats["forwarded"] == stats["received"] == stats["unique"] == 1000, f"counted {stats}")
+
+    stranger = udp("a", PHONE_A, 40001)
+    for sequence in range(1000):
+        stranger.sendto(rtp(sequence, ssrc=666), call.to_a)
+    check(nothing_for(call.b), "a stranger's packet was relayed")
+    stats = tool.stats(call.flow_forth)
+    refused = stats["drop_source_refused"] + stats["punt_other_source"]
+    check(stats["received"] == 2000 and refused == 1000, f"counted {stats}")
+    punted = receive(call.relay_a, 1000, 0.2)
+    check(len(punted) == stats["punt_other_source"] < 500, f"{len(punted)} punted of {stats}")
+
+    call.a.sendto(STUN, call.to_a)
+    check(receive(call.relay_a, 1) == [(STUN, (PHONE_A, 40000))], "STUN did not reach the socket")
+
+    tool.ask(f"update {call.flow_forth} {call.forth} tee")
+    with_mark = call.relay_a
+    with_mark.setsockopt(socket.SOL_SOCKET, SO_RCVMARK, 1)
+    for sequence in range(1001, 1101):
+        call.a.sendto(rtp(sequence), call.to_a)
+        check(sequences(receive(call.b, 1)) == [sequence], "a teed packet was not relayed")
+        data, control, _, source = with_mark.recvmsg(4096, 256)
+        check(data == rtp(sequence) and source == (PHONE_A, 40000), "the copy differs")
+        marks = [int.from_bytes(value[:4], sys.byteorder) for _, _, value in control]
+        check(marks == [mark], f"the copy has mark {marks}, not {mark}")
+    tool.ask(f"update {call.flow_forth} {call.forth}")
+    call.talk(1101, 50)
+    stats = tool.stats(call.flow_forth, "remove")
+    check(stats["teed"] == 100 and stats["lost"] == 0, f"counted {stats}")
+    call.a.sendto(rtp(1151), call.to_a)
+    check(sequences(receive(call.relay_a, 1)) == [1151], "after remove the socket has the flow")
+    tool.stats(call.flow_back, "remove")
+    call.close()
+
+
+def test_ipv6(tool, _):
+    call = Call(tool, RELAY_A6, PHONE_A6, RELAY_B6, PHONE_B6)
+    call.talk(65500, 30)
+    stats = tool.stats(call.flow_forth, "remove")
+    check(stats["forwarded"] == 30, f"counted {stats}")
+    tool.stats(call.flow_back, "remove")
+    call.close()
+
+
+def test_parties_on_this_host(tool, _):
+    """A party on the relay's own host, once as destination and once as source; then two flows that
+    feed each other, which TTL must end."""
+    for relay_a, phone_a, relay_b in ((RELAY_A, PHONE_A, RELAY_B), (RELAY_A6, PHONE_A6, RELAY_B6)):
+        phone, local = udp("a", phone_a, 40000), udp("relay", relay_a, 45000)
+        forth = tool.install(f"{relay_a}/35000 {phone_a}/40000 {relay_b}/35002 {relay_a}/45000")
+        back = tool.install(f"{relay_b}/35002 {relay_a}/45000 {relay_a}/35000 {phone_a}/40000")
+        for sequence in range(100):
+            phone.sendto(rtp(sequence), (relay_a, 35000))
+            heard = receive(local, 1)
+            check(heard == [(rtp(sequence), (relay_b, 35002))], f"the local party heard {heard}")
+            local.sendto(rtp(sequence), (relay_b, 35002))
+            heard = receive(phone, 1)
+            check(heard == [(rtp(sequence), (relay_a, 35000))], f"the phone heard {heard}")
+        tool.stats(forth, "remove")
+        tool.stats(back, "remove")
+        local.close()
+        one = tool.install(f"{relay_a}/36000 {relay_a}/36002 {relay_a}/36004 {relay_a}/36006")
+        two = tool.install(f"{relay_a}/36006 {relay_a}/36004 {relay_a}/36002 {relay_a}/36000")
+        source = udp("relay", relay_a, 36002)
+        source.sendto(rtp(1), (relay_a, 36000))
+        nothing_for(source)
+        stats = [tool.stats(flow, "remove") for flow in (one, two)]
+        check(sum(s["drop_loop"] for s in stats) == 1, f"a ring did not end: {stats}")
+        check(30 < sum(s["forwarded"] for s in stats) < 64, f"a ring took long: {stats}")
+        phone.close()
+        source.close()
+
+
+def test_mtu_and_routes(tool, _):
+    call = Call(tool, RELAY_A, PHONE_A, RELAY_B, PHONE_B)
+    call.talk(1, 5)
+    ip("link set rb mtu 1000", "relay")
+    call.a.sendto(rtp(6, payload=1100), call.to_a)
+    check(len(receive(call.relay_a, 1)) == 1, "a packet above the MTU did not reach the socket")
+    ip("link set rb mtu 1500", "relay")
+    # The phone's card is replaced: another MAC address behind the same IP address.
+    ip("link set eth0 down", "b")
+    ip("link set eth0 address 02:00:00:00:00:77", "b")
+    ip("link set eth0 up", "b")
+    ip("neigh flush dev rb", "relay")
+    call.b.sendto(rtp(6), call.to_b)
+    check(len(receive(call.a, 1)) == 1, "nothing after a new MAC address")
+    call.talk(7, 5)
+    # Phone b's address moves behind interface ra.
+    ip(f"addr add {PHONE_B}/32 dev lo", "a")
+    ip(f"route add {RELAY_B}/32 dev eth0", "a")
+    ip(f"route add {PHONE_B}/32 via {PHONE_A} dev ra", "relay")
+    tool.ask("status")  # it has had the news of the route by then, or it is read with the next
+    moved = udp("a", PHONE_B, 50000)
+    heard = []
+    for sequence in range(20, 70):
+        call.a.sendto(rtp(sequence), call.to_a)
+        heard += receive(moved, 1, 0.1)
+        if heard:
+            break
+    check(heard != [], "the flow did not follow the route")
+    ip(f"route del {PHONE_B}/32", "relay")
+    ip(f"addr del {PHONE_B}/32 dev lo", "a")
+    ip(f"route del {RELAY_B}/32", "a")
+    moved.close()
+    tool.stats(call.flow_forth, "remove")
+    tool.stats(call.flow_back, "remove")
+    call.close()
+
+
+def test_kill_and_take_over(tool, _):
+    call = Call(tool, RELAY_A, PHONE_A, RELAY_B, PHONE_B)
+    call.talk(1, 100)
+    tool.kill()
+    call.talk(101, 200)
+    successor = Tool("keep", RELAY_A, RELAY_B)
+    check(len(successor.adopted) == 2, f"adopted {successor.adopted}")
+    call.talk(301, 100)
+    stats = successor.stats(0)
+    check(stats["forwarded"] == 400 and stats["lost"] == 0, f"the count did not go on: {stats}")
+    try:
+        Tool("keep", RELAY_A)
+        check(False, "two processes hold one instance")
+    except RuntimeError as error:
+        check("another process holds" in str(error), str(error))
+    successor.kill()
+    fresh = Tool("fresh", RELAY_A, RELAY_B)
+    call.a.sendto(rtp(401), call.to_a)
+    check(sequences(receive(call.relay_a, 1)) == [401], "a fresh start kept an old flow")
+    call.close()
+    return fresh
+
+
+def test_shut_down_and_clsact(tool, _):
+    tool.shut_down()
+    check(not os.path.exists(f"/sys/fs/bpf/{INSTANCE}"), "pins are left over")
+    tool = Tool("clsact", RELAY_A, RELAY_B)
+    check("rb (clsact)" in tool.status, tool.status)
+    call = Call(tool, RELAY_A, PHONE_A, RELAY_B, PHONE_B)
+    call.talk(1, 100)
+    tool.kill()
+    call.talk(101, 100)
+    tool = Tool("clsact", RELAY_A, RELAY_B)
+    tool.shut_down()
+    call.a.sendto(rtp(201), call.to_a)
+    check(sequences(receive(call.relay_a, 1)) == [201], "after the end the socket has the flow")
+    call.close()
+
+
+def main():
+    if os.geteuid() != 0:
+        skip("it needs root")
+    try:
+        build_network()
+    except (RuntimeError, OSError) as error:
+        remove_network()
+        skip(error)
+    try:
+        try:
+            tool = Tool("fresh", RELAY_A, RELAY_B, RELAY_A6, RELAY_B6)
+        except RuntimeError as error:
+            if "CAP_BPF" in str(error) or "mount -t bpf" in str(error):
+                skip(error)
+            raise
+        print(tool.status)
+        check(tool.status in ("fast path: active on lo (tcx), ra (tcx), rb (tcx)",
+                              "fast path: active on lo (clsact), ra (clsact), rb (clsact)"),
+              tool.status)
+        mark = int(tool.ask("mark"))
+        for test in (test_call, test_ipv6, test_parties_on_this_host, test_mtu_and_routes,
+                     test_kill_and_take_over, test_shut_down_and_clsact):
+            print(test.__name__, flush=True)
+            tool = test(tool, mark) or tool
+    finally:
+        remove_network()
+
+
+if __name__ == "__main__":
+    main()
