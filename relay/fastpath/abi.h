@@ -26,6 +26,13 @@ struct FastpathAddress {
   __u32 words[4];
 };
 
+// The way out. `hop_family` 0: the kernel finds the next hop; else AF_INET or AF_INET6.
+struct FastpathWay {
+  __u32 ifindex;  // 0: no way
+  __u32 hop_family;
+  struct FastpathAddress hop;
+};
+
 // Where a packet arrives.
 struct FastpathKey {
   struct FastpathAddress address;
@@ -42,9 +49,7 @@ struct FastpathFlow {
   __u32 slot;        // of `stats` and `streams`
   __u32 generation;  // of the slot
   __u32 ssrc;
-  __u32 egress_ifindex;  // 0: no route
-  __u32 rtcp_egress_ifindex;
-  __u32 reserved;
+  struct FastpathWay way, rtcp_way;
 };
 
 struct FastpathStream {
@@ -60,4 +65,7 @@ struct FastpathConfig {
   __u32 tee_mark;          // skb mark of the copies that go up to sockets
   __u64 punt_interval_ns;  // a flow's refused sources are punted once in this long…
   __u64 punt_burst_ns;     // … after a burst of punt_burst_ns / punt_interval_ns
+  // Until then user space watches the routes and the flows' next hops are right; after that the
+  // kernel looks up its own.
+  __u64 hops_until_ns;
 };

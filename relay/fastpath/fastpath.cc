@@ -20,6 +20,9 @@ namespace relay {
 namespace {
 
 constexpr int kPuntBurst = 20;
+// A routing daemon may bring thousands of changes a second; asking for the ways of 10,000 flows
+// takes about 0.1 s.
+constexpr Duration kRefreshInterval = std::chrono::seconds(1);
 
 class KernelFastpath final : public Fastpath {
  public:
@@ -37,9 +40,10 @@ class KernelFastpath final : public Fastpath {
   KernelFlowReport remove(KernelFlowId id) override { return flows_->remove(id, steady_now()); }
   KernelFlowReport report(KernelFlowId id) const override { return flows_->report(id); }
   const KernelFlowStats* stats(KernelFlowId id) const override { return flows_->stats(id); }
-  uint32_t tee_mark() const override { return tee_mark_; }
+  uint32_t tee_mark() const override { return config_.tee_mark; }
   int network_descriptor() const override { return routes_->change_descriptor(); }
   void on_network_change() override;
+  void keep_alive() override;
   const std::vector<PinnedFlow>& adopted_flows() const override { return adopted_; }
   void shut_down() override;
 
@@ -50,6 +54,7 @@ class KernelFastpath final : public Fastpath {
   Result<void> attach_all();
   void describe();
   std::string link_path(const Interface& interface) const;
+  void refresh(Instant now);
 
   const FastpathOptions options_;
   std::optional<Pins> pins_;
@@ -59,7 +64,9 @@ class KernelFastpath final : public Fastpath {
   std::vector<Attachment> attachments_;
   std::vector<PinnedFlow> adopted_;
   bool took_over_ = false;
-  uint32_t tee_mark_ = 0;
+  bool changed_ = false;  // the network has, since `refreshed_`
+  Instant refreshed_{};
+  FastpathConfig config_{};
   std::string status_;
 };
 
@@ -78,7 +85,8 @@ Result<void> KernelFastpath::start() {
         if (!options_.pin || took_over_) return {};
         return pins_->pin_maps(*program_);
       })
-      .and_then([&] { return attach_all(); });
+      .and_then([&] { return attach_all(); })
+      .map([&] { keep_alive(); });
 }
 
 Result<void> KernelFastpath::load() {
@@ -105,17 +113,17 @@ Result<void> KernelFastpath::load() {
 Result<void> KernelFastpath::configure() {
   auto config = program_->read_config();
   if (!config) return tl::unexpected<Error>(config.error());
-  config->magic = kFastpathMagic;
-  config->layout = kFastpathLayout;
-  config->punt_interval_ns = static_cast<uint64_t>(options_.punt_interval.count());
-  config->punt_burst_ns = config->punt_interval_ns * kPuntBurst;
-  while (config->tee_mark == 0) {
-    if (::getrandom(&config->tee_mark, sizeof config->tee_mark, 0) < 0) {
+  config_ = *config;
+  config_.magic = kFastpathMagic;
+  config_.layout = kFastpathLayout;
+  config_.punt_interval_ns = static_cast<uint64_t>(options_.punt_interval.count());
+  config_.punt_burst_ns = config_.punt_interval_ns * kPuntBurst;
+  while (config_.tee_mark == 0) {
+    if (::getrandom(&config_.tee_mark, sizeof config_.tee_mark, 0) < 0) {
       return fail_errno("cannot choose a mark");
     }
   }
-  tee_mark_ = config->tee_mark;
-  return program_->write_config(*config);
+  return program_->write_config(config_);
 }
 
 void KernelFastpath::take_over_flows() {
@@ -160,12 +168,28 @@ void KernelFastpath::describe() {
 }
 
 void KernelFastpath::on_network_change() {
-  if (!routes_->drain_changes()) return;
+  changed_ = routes_->drain_changes() || changed_;
+  const Instant now = steady_now();
+  if (changed_ && now - refreshed_ >= kRefreshInterval) refresh(now);
+}
+
+void KernelFastpath::refresh(Instant now) {
+  changed_ = false;
+  refreshed_ = now;
   if (auto attached = attach_all(); !attached) {
     log_warning("fast path: an interface is left to the slow path reason={}",
                 quoted(attached.error().message));
   }
   flows_->refresh_routes();
+}
+
+void KernelFastpath::keep_alive() {
+  on_network_change();  // first: what follows vouches for the flows' next hops
+  config_.hops_until_ns = static_cast<uint64_t>(to_ns(steady_now() + kKernelWatch));
+  if (auto written = program_->write_config(config_); !written) {
+    log_warning("fast path: next hops cannot be vouched for reason={}",
+                quoted(written.error().message));
+  }
 }
 
 void KernelFastpath::shut_down() {

@@ -31,6 +31,15 @@ IpAddress from_abi(const FastpathAddress& address, uint8_t family) {
   return IpAddress::from_ipv6(bytes);
 }
 
+FastpathWay to_abi(const Way& way) {
+  FastpathWay result{};
+  result.ifindex = way.ifindex;
+  if (!way.next_hop.valid()) return result;
+  result.hop_family = way.next_hop.is_ipv6() ? AF_INET6 : AF_INET;
+  result.hop = to_abi(way.next_hop);
+  return result;
+}
+
 FastpathKey key_of(const Endpoint& local) {
   FastpathKey key{};
   key.address = to_abi(local.address);
@@ -170,17 +179,16 @@ Result<void> FlowTable::clear_slot(uint32_t slot, const RtpStreamState& stream) 
 }
 
 Result<void> FlowTable::find_ways(Flow& flow) {
-  const auto way = [&](const Endpoint& destination) {
-    return routes_->interface_towards(destination.address, flow.spec.egress.address);
+  const auto find_way = [&](const Endpoint& destination) {
+    return routes_->find_way(destination.address, flow.spec.egress.address);
   };
-  const auto egress = way(flow.spec.destination);
-  flow.egress_ifindex = egress.value_or(0);
-  if (!egress) return tl::unexpected<Error>(egress.error());
-  flow.rtcp_egress_ifindex = flow.egress_ifindex;
+  const auto way = find_way(flow.spec.destination);
+  flow.way = flow.rtcp_way = way.value_or(Way{});
+  if (!way) return tl::unexpected<Error>(way.error());
   if (flow.spec.rtcp && flow.spec.rtcp->destination.address != flow.spec.destination.address) {
-    const auto rtcp = way(flow.spec.rtcp->destination);
-    flow.rtcp_egress_ifindex = rtcp.value_or(0);
-    if (!rtcp) return tl::unexpected<Error>(rtcp.error());
+    const auto rtcp_way = find_way(flow.spec.rtcp->destination);
+    flow.rtcp_way = rtcp_way.value_or(Way{});
+    if (!rtcp_way) return tl::unexpected<Error>(rtcp_way.error());
   }
   return {};
 }
@@ -190,8 +198,8 @@ Result<void> FlowTable::write(uint32_t slot, const Flow& flow, uint64_t map_flag
   FastpathFlow value = value_of(flow.spec);
   value.slot = slot;
   value.generation = flow.generation;
-  value.egress_ifindex = flow.egress_ifindex;
-  value.rtcp_egress_ifindex = flow.rtcp_egress_ifindex;
+  value.way = to_abi(flow.way);
+  value.rtcp_way = to_abi(flow.rtcp_way);
   if (bpf_map_update_elem(program_->map_fd(BpfMap::flows), &key, &value, map_flags) == 0) return {};
   if (errno == EEXIST) {
     return fail("a flow of the kernel has " + flow.spec.local.to_string() + " already");
@@ -210,7 +218,7 @@ Result<KernelFlowId> FlowTable::install(const KernelFlowSpec& spec, const RtpStr
   if (auto checked = check_kernel_flow(spec); !checked) {
     return tl::unexpected<Error>(checked.error());
   }
-  Flow flow{spec, ++generation_, 0, 0};
+  Flow flow{spec, ++generation_, {}, {}};
   if (auto found = find_ways(flow); !found) return tl::unexpected<Error>(found.error());
   const auto slot = take_slot(now);
   if (!slot) return tl::unexpected<Error>(slot.error());
@@ -277,10 +285,7 @@ void FlowTable::refresh_routes() {
     const Flow before = flow;
     // Without a way the flow stays and its packets are punted: the slow path's sockets say why.
     (void)find_ways(flow);
-    if (before.egress_ifindex == flow.egress_ifindex &&
-        before.rtcp_egress_ifindex == flow.rtcp_egress_ifindex) {
-      continue;
-    }
+    if (before.way == flow.way && before.rtcp_way == flow.rtcp_way) continue;
     (void)write(slot, flow, BPF_EXIST);
   }
 }
@@ -298,8 +303,7 @@ std::vector<AdoptedFlow> FlowTable::adopt() {
   for (const FastpathKey& each : keys) {
     FastpathFlow value{};
     if (bpf_map_lookup_elem(map, &each, &value) != 0) continue;
-    const Flow flow{spec_of(each, value), value.generation, value.egress_ifindex,
-                    value.rtcp_egress_ifindex};
+    const Flow flow{spec_of(each, value), value.generation, {}, {}};
     const bool sensible = value.slot < program_->flows_max() && value.generation != 0 &&
                           check_kernel_flow(flow.spec) && !flows_.contains(value.slot);
     if (!sensible) {

@@ -47,7 +47,7 @@ class FlowTable {
   struct Flow {
     KernelFlowSpec spec;
     uint32_t generation = 0;
-    uint32_t egress_ifindex = 0, rtcp_egress_ifindex = 0;
+    Way way, rtcp_way;
   };
   struct FreedSlot {
     uint32_t slot;

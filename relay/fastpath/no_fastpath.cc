@@ -21,6 +21,7 @@ class NoFastpath final : public Fastpath {
   uint32_t tee_mark() const override { return 0; }
   int network_descriptor() const override { return -1; }
   void on_network_change() override {}
+  void keep_alive() override {}
   const std::vector<PinnedFlow>& adopted_flows() const override { return none_; }
   void shut_down() override {}
 

@@ -40,8 +40,28 @@ Result<UniqueFd> open_netlink(uint32_t groups) {
   return fd;
 }
 
+IpAddress to_address(const std::byte* bytes, size_t size) {
+  if (size == sizeof(in_addr)) {
+    in_addr address{};
+    std::memcpy(&address, bytes, sizeof address);
+    return IpAddress::from_ipv4(address);
+  }
+  if (size != sizeof(in6_addr)) return {};
+  in6_addr address{};
+  std::memcpy(&address, bytes, sizeof address);
+  return IpAddress::from_ipv6(address);
+}
+
+void read_attribute(uint16_t type, const std::byte* bytes, size_t size, Way& way) {
+  if (type == RTA_OIF && size == sizeof way.ifindex) std::memcpy(&way.ifindex, bytes, size);
+  if (type == RTA_GATEWAY) way.next_hop = to_address(bytes, size);
+  // A gateway of the other family, behind the two bytes of that family.
+  if (type == RTA_VIA && size > 2) way.next_hop = to_address(bytes + 2, size - 2);
+}
+
 // The kernel answers a query before sendto() returns, so nothing is waited for.
-Result<uint32_t> read_answer(const std::byte* bytes, size_t size, uint32_t sequence) {
+Result<Way> read_answer(const std::byte* bytes, size_t size, uint32_t sequence,
+                        const IpAddress& destination) {
   nlmsghdr header{};
   if (size < sizeof header) return fail("the kernel's answer about a route is too short");
   std::memcpy(&header, bytes, sizeof header);
@@ -55,22 +75,21 @@ Result<uint32_t> read_answer(const std::byte* bytes, size_t size, uint32_t seque
   }
   rtmsg route{};
   std::memcpy(&route, bytes + NLMSG_HDRLEN, sizeof route);
-  if (route.rtm_type == RTN_LOCAL) return kLoopbackIndex;
+  if (route.rtm_type == RTN_LOCAL) return Way{kLoopbackIndex, {}};
   if (route.rtm_type != RTN_UNICAST) {
     return fail("the route is of type " + std::to_string(route.rtm_type) + ", not to one host");
   }
+  Way way{0, destination};
   for (size_t at = NLMSG_HDRLEN + NLMSG_ALIGN(sizeof route); at + sizeof(rtattr) <= size;) {
     rtattr attribute{};
     std::memcpy(&attribute, bytes + at, sizeof attribute);
     if (attribute.rta_len < sizeof attribute || at + attribute.rta_len > size) break;
-    if (attribute.rta_type == RTA_OIF && attribute.rta_len >= RTA_LENGTH(sizeof(uint32_t))) {
-      uint32_t ifindex = 0;
-      std::memcpy(&ifindex, bytes + at + RTA_LENGTH(0), sizeof ifindex);
-      return ifindex;
-    }
+    read_attribute(attribute.rta_type, bytes + at + RTA_LENGTH(0),
+                   attribute.rta_len - RTA_LENGTH(0), way);
     at += RTA_ALIGN(attribute.rta_len);
   }
-  return fail("the route names no interface");
+  if (way.ifindex == 0) return fail("the route names no interface");
+  return way;
 }
 
 }  // namespace
@@ -89,7 +108,7 @@ Result<Routes> Routes::open() {
   return Routes(std::move(*queries), std::move(*changes));
 }
 
-Result<uint32_t> Routes::interface_towards(const IpAddress& destination, const IpAddress& source) {
+Result<Way> Routes::find_way(const IpAddress& destination, const IpAddress& source) {
   RouteQuery query;
   const auto bits = static_cast<uint8_t>(destination.is_ipv6() ? 128 : 32);
   query.header.nlmsg_len = NLMSG_LENGTH(sizeof query.route);
@@ -105,7 +124,7 @@ Result<uint32_t> Routes::interface_towards(const IpAddress& destination, const I
   std::array<std::byte, 4096> answer;
   const ssize_t bytes = ::recv(queries_.get(), answer.data(), answer.size(), 0);
   if (bytes < 0) return fail_errno(what);
-  return read_answer(answer.data(), static_cast<size_t>(bytes), sequence_)
+  return read_answer(answer.data(), static_cast<size_t>(bytes), sequence_, destination)
       .map_error([&](const Error& error) { return with_context(what, error); });
 }
 

@@ -10,15 +10,21 @@ namespace relay {
 
 inline constexpr uint32_t kLoopbackIndex = 1;  // in every network namespace
 
+struct Way {
+  uint32_t ifindex = 0;  // 0: none
+  IpAddress next_hop;    // not valid on this host, where there is none
+  friend bool operator==(const Way&, const Way&) = default;
+};
+
 class Routes {
  public:
   static Result<Routes> open();
   Routes(Routes&&) noexcept;
   ~Routes();
 
-  // The interface index packets from `source`, one of our addresses, to `destination` leave
-  // through; kLoopbackIndex when the destination is this host.
-  Result<uint32_t> interface_towards(const IpAddress& destination, const IpAddress& source);
+  // How packets from `source`, one of our addresses, leave towards `destination`: through
+  // kLoopbackIndex when that is this host.
+  Result<Way> find_way(const IpAddress& destination, const IpAddress& source);
 
   // Readable when links, addresses, routes or rules have changed.
   int change_descriptor() const { return changes_.get(); }

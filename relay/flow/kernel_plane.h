@@ -49,6 +49,8 @@ struct KernelFlowReport {
   RtpStreamState stream{};  // as RtpAnalyser keeps it
 };
 
+inline constexpr Duration kKernelWatch = std::chrono::seconds(5);
+
 class KernelPlane {
  public:
   virtual ~KernelPlane() = default;
@@ -77,9 +79,13 @@ class KernelPlane {
   virtual uint32_t tee_mark() const = 0;
 
   // Readable when links, addresses or routes have changed; -1 while not available. Then
-  // on_network_change() finds new ways for the flows and attaches to new interfaces.
+  // on_network_change() finds new ways for the flows and attaches to new interfaces: at once, but
+  // at most once a second; what comes in between is for keep_alive().
   virtual int network_descriptor() const = 0;
   virtual void on_network_change() = 0;
+  // To be called once a second. When it is not for kKernelWatch, the kernel no longer relies on
+  // this process to know the routes and looks up its own, for a little more time a packet.
+  virtual void keep_alive() = 0;
 };
 
 inline uint64_t read_kernel_counter(const __u64& counter) {

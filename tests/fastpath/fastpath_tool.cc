@@ -111,8 +111,8 @@ void serve(Fastpath& fastpath) {
   std::string input;
   for (;;) {
     pollfd wait[2] = {{STDIN_FILENO, POLLIN, 0}, {fastpath.network_descriptor(), POLLIN, 0}};
-    if (::poll(wait, 2, -1) < 0) continue;
-    if (wait[1].revents != 0) fastpath.on_network_change();
+    if (::poll(wait, 2, 1000) < 0) continue;
+    fastpath.keep_alive();
     if (wait[0].revents == 0) continue;
     char bytes[4096];
     const ssize_t got = ::read(STDIN_FILENO, bytes, sizeof bytes);

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 TOOL = sys.argv[1]
 PREFIX = f"relay-fp{os.getpid()}-"
@@ -20,6 +21,7 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 HOME = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
 
 RELAY_A, PHONE_A, RELAY_B, PHONE_B = ("198.51.100.1", "198.51.100.2", "203.0.113.1", "203.0.113.2")
+RELAY_C, PHONE_C = "192.0.2.1", "192.0.2.2"
 RELAY_A6, PHONE_A6, RELAY_B6, PHONE_B6 = (
     "2001:db8:a::1", "2001:db8:a::2", "2001:db8:b::1", "2001:db8:b::2")
 STUN = bytes([0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42]) + bytes(12)
@@ -271,6 +273,38 @@ def test_parties_on_this_host(tool, _):
         source.close()
 
 
+def new_link():
+    """A VLAN on the link between relay and a; another veth pair where the kernel has no VLANs."""
+    try:
+        ip("link add link ra name ra.10 type vlan id 10", "relay")
+        ip("link add link eth0 name eth0.10 type vlan id 10", "a")
+        return "ra.10", "eth0.10"
+    except RuntimeError as error:
+        print(f"  no VLAN here ({error}), a veth pair instead")
+        ip(f"link add rc netns {PREFIX}relay type veth peer name eth1 netns {PREFIX}a")
+        return "rc", "eth1"
+
+
+def test_new_interface(tool, _):
+    """An address we listen on appears, on an interface made while calls go on."""
+    ours, theirs = new_link()
+    for name, device, address in (("relay", ours, RELAY_C), ("a", theirs, PHONE_C)):
+        ip(f"addr add {address}/24 dev {device}", name)
+        ip(f"link set {device} up", name)
+    for _ in range(50):
+        status = tool.ask("status")
+        if ours in status:
+            break
+        time.sleep(0.1)
+    check(ours in status, status)
+    call = Call(tool, RELAY_C, PHONE_C, RELAY_B, PHONE_B)
+    call.talk(1, 100)
+    check(nothing_for(call.relay_a, 0.05), "a relayed packet came up")
+    check(tool.stats(call.flow_forth, "remove")["forwarded"] == 100, "counted twice or not at all")
+    tool.stats(call.flow_back, "remove")
+    call.close()
+
+
 def test_mtu_and_routes(tool, _):
     call = Call(tool, RELAY_A, PHONE_A, RELAY_B, PHONE_B)
     call.talk(1, 5)
@@ -357,7 +391,7 @@ def main():
         skip(error)
     try:
         try:
-            tool = Tool("fresh", RELAY_A, RELAY_B, RELAY_A6, RELAY_B6)
+            tool = Tool("fresh", RELAY_A, RELAY_B, RELAY_A6, RELAY_B6, RELAY_C)
         except RuntimeError as error:
             if "CAP_BPF" in str(error) or "mount -t bpf" in str(error):
                 skip(error)
@@ -367,7 +401,8 @@ def main():
                               "fast path: active on lo (clsact), ra (clsact), rb (clsact)"),
               tool.status)
         mark = int(tool.ask("mark"))
-        for test in (test_call, test_ipv6, test_parties_on_this_host, test_mtu_and_routes,
+        for test in (test_call, test_ipv6, test_parties_on_this_host, test_new_interface,
+                     test_mtu_and_routes,
                      test_kill_and_take_over, test_shut_down_and_clsact):
             print(test.__name__, flush=True)
             tool = test(tool, mark) or tool

@@ -228,7 +228,7 @@ TEST_CASE("random damage is never relayed as something else, and never repaired"
       }
       if (random() % 8 == 0) frame.resize(14 + random() % (frame.size() + 40));
       const auto result = loaded.program().test_run(frame);
-      if (!result) continue;  // the kernel takes no frame of that kind at all
+      if (!result) continue;           // the kernel takes no frame of that kind at all
       if (result->verdict == kDrop) {  // on lo a TTL of 1 is the end
         REQUIRE(frame[ttl_at] <= std::byte{1});
         continue;

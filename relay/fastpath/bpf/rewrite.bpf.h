@@ -15,7 +15,7 @@ enum { kOurTtl = 64, kLoopbackIfindex = 1 };
 struct Exit {
   const struct FastpathAddress *egress, *destination;
   __u16 egress_port, destination_port;
-  __u32 ifindex;
+  const struct FastpathWay* way;
   bool set_tos;
   __u8 tos;
 };
