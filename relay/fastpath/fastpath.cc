@@ -24,6 +24,12 @@ constexpr int kPuntBurst = 20;
 // takes about 0.1 s.
 constexpr Duration kRefreshInterval = std::chrono::seconds(1);
 
+std::string join(const std::vector<std::string>& parts) {
+  std::string text;
+  for (const std::string& part : parts) text += (text.empty() ? "" : ", ") + part;
+  return text;
+}
+
 class KernelFastpath final : public Fastpath {
  public:
   explicit KernelFastpath(const FastpathOptions& options) : options_(options) {}
@@ -52,7 +58,7 @@ class KernelFastpath final : public Fastpath {
   Result<void> configure();
   void take_over_flows();
   Result<void> attach_all();
-  void describe();
+  void describe(const std::vector<std::string>& refused);
   std::string link_path(const Interface& interface) const;
   void refresh(Instant now);
 
@@ -94,10 +100,10 @@ Result<void> KernelFastpath::load() {
   if (options_.pin) {
     auto pins = Pins::open(options_.bpffs, options_.instance);
     if (!pins) return tl::unexpected<Error>(pins.error());
-    pins_.emplace(std::move(*pins));
-    auto adopted = pins_->adopt();
+    auto adopted = pins->adopt();
     if (!adopted) return tl::unexpected<Error>(adopted.error());
     maps = std::move(*adopted);
+    pins_.emplace(std::move(*pins));  // ours to remove from here on, not before
   }
   took_over_ = maps.has_value();
   auto program = BpfProgram::load(options_.flows_max, maps ? &*maps : nullptr);
@@ -142,29 +148,38 @@ std::string KernelFastpath::link_path(const Interface& interface) const {
   return pins_ ? pins_->link_path(interface.ifindex) : std::string();
 }
 
+// An interface that cannot be used is left to the slow path and named in the status.
 Result<void> KernelFastpath::attach_all() {
-  const auto interfaces = choose_interfaces(options_.listen, options_.interfaces);
-  if (!interfaces) return tl::unexpected<Error>(interfaces.error());
+  auto choice = choose_interfaces(options_.listen, options_.interfaces);
+  if (!choice) return tl::unexpected<Error>(choice.error());
   std::erase_if(attachments_, [](const Attachment& each) { return !is_attached(each); });
-  for (const Interface& interface : *interfaces) {
+  for (const Interface& interface : choice->usable) {
     const bool attached = std::any_of(
         attachments_.begin(), attachments_.end(),
         [&](const Attachment& each) { return each.interface.ifindex == interface.ifindex; });
     if (attached) continue;
     auto made = attach(*program_, interface, link_path(interface), options_.allow_tcx);
-    if (!made) return tl::unexpected<Error>(made.error());
-    attachments_.push_back(std::move(*made));
+    if (made) {
+      attachments_.push_back(std::move(*made));
+    } else {
+      choice->refused.push_back(interface.name + ": " + made.error().message);
+    }
   }
-  describe();
+  describe(choice->refused);
+  if (attachments_.empty()) return fail("no interface can be used: " + join(choice->refused));
+  if (options_.mode == FastpathMode::require && !choice->refused.empty()) {
+    return fail("not every interface can be used: " + join(choice->refused));
+  }
   return {};
 }
 
-void KernelFastpath::describe() {
-  status_ = "fast path: active on ";
-  for (size_t i = 0; i < attachments_.size(); ++i) {
-    status_ += (i > 0 ? ", " : "") + attachments_[i].interface.name + " (" +
-               to_string(attachments_[i].kind) + ")";
+void KernelFastpath::describe(const std::vector<std::string>& refused) {
+  std::vector<std::string> active;
+  for (const Attachment& each : attachments_) {
+    active.push_back(each.interface.name + " (" + to_string(each.kind) + ")");
   }
+  status_ = "fast path: active on " + join(active);
+  if (!refused.empty()) status_ += "; not on " + join(refused);
 }
 
 void KernelFastpath::on_network_change() {
@@ -176,10 +191,12 @@ void KernelFastpath::on_network_change() {
 void KernelFastpath::refresh(Instant now) {
   changed_ = false;
   refreshed_ = now;
+  const std::string before = status_;
   if (auto attached = attach_all(); !attached) {
-    log_warning("fast path: an interface is left to the slow path reason={}",
+    log_warning("fast path: interfaces are left to the slow path reason={}",
                 quoted(attached.error().message));
   }
+  if (status_ != before) log_info("fast path: the interfaces have changed status={}", status_);
   flows_->refresh_routes();
 }
 

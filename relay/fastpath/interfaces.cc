@@ -36,37 +36,38 @@ Result<std::set<std::string>> holders_of(const std::vector<IpAddress>& addresses
   return names;
 }
 
-// The program reads an Ethernet header, which tunnels do not have.
-Result<void> check_link_type(int socket, const std::string& name) {
+// Why an interface cannot be used; empty: it can. The program reads an Ethernet header, which
+// tunnels do not have.
+std::string obstacle(int socket, const std::string& name) {
   ifreq request{};
-  std::strncpy(request.ifr_name, name.c_str(), IFNAMSIZ - 1);
-  if (::ioctl(socket, SIOCGIFHWADDR, &request) != 0) return fail_errno("interface " + name);
+  if (name.size() >= IFNAMSIZ || ::if_nametoindex(name.c_str()) == 0) return "no such interface";
+  std::memcpy(request.ifr_name, name.c_str(), name.size());
+  if (::ioctl(socket, SIOCGIFHWADDR, &request) != 0) return std::strerror(errno);
   const unsigned type = request.ifr_hwaddr.sa_family;
   if (type == ARPHRD_ETHER || type == ARPHRD_LOOPBACK) return {};
-  return fail("interface " + name + " has no Ethernet header (link type " + std::to_string(type) +
-              ")");
+  return "no Ethernet header (link type " + std::to_string(type) + ")";
 }
 
 }  // namespace
 
-Result<std::vector<Interface>> choose_interfaces(const std::vector<IpAddress>& addresses,
-                                                 const std::vector<std::string>& names) {
+Result<InterfaceChoice> choose_interfaces(const std::vector<IpAddress>& addresses,
+                                          const std::vector<std::string>& names) {
   auto chosen = holders_of(addresses);
   if (!chosen) return tl::unexpected<Error>(chosen.error());
   chosen->insert(names.begin(), names.end());
   chosen->insert("lo");
   const UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   if (!socket) return fail_errno("cannot open a socket");
-  std::vector<Interface> interfaces;
+  InterfaceChoice choice;
   for (const std::string& name : *chosen) {
-    const uint32_t ifindex = ::if_nametoindex(name.c_str());
-    if (ifindex == 0) return fail("there is no interface \"" + name + "\"");
-    if (auto checked = check_link_type(socket.get(), name); !checked) {
-      return tl::unexpected<Error>(checked.error());
+    const std::string why = obstacle(socket.get(), name);
+    if (why.empty()) {
+      choice.usable.push_back({name, ::if_nametoindex(name.c_str())});
+    } else {
+      choice.refused.push_back(name + ": " + why);
     }
-    interfaces.push_back({name, ifindex});
   }
-  return interfaces;
+  return choice;
 }
 
 }  // namespace relay
