@@ -38,7 +38,9 @@ Result<void> Daemon::open() {
 
   auto plane = WorkerPool::start(startup.worker_threads);
   if (!plane) return tl::unexpected(plane.error());
-  plane_ = std::move(*plane);
+  slow_path_ = std::move(*plane);
+  if (auto fast_path = open_fast_path(); !fast_path) return fast_path;
+  plane_ = std::make_unique<Offloader>(*slow_path_, *fast_path_, clock_);
   sessions_ = std::make_unique<SessionManager>(
       to_session_settings(startup), to_session_limits(config_.runtime), sockets_, *plane_, clock_);
   dispatcher_ = std::make_unique<Dispatcher>(startup, *sessions_, *plane_, clock_);
@@ -50,11 +52,44 @@ Result<void> Daemon::open() {
   check_local_addresses();
   second_ = std::make_unique<Timer>(*loop_, [this] { every_second(); });
   second_->start_repeating(std::chrono::seconds(1));
+  if (fast_path_->available()) start_offloading();
 
   // Last: sockets and pid file may need what an unprivileged user lacks.
   if (auto dropped = drop_privileges(startup.user, startup.group); !dropped) return dropped;
   if (auto written = pid_file_.write(); !written) return written;
   return {};
+}
+
+Result<void> Daemon::open_fast_path() {
+  const StartupConfig& startup = config_.startup;
+  if (startup.fastpath == FastpathChoice::off) {
+    fast_path_ = no_fastpath("fast path: off (--fastpath)");
+    return {};
+  }
+  FastpathOptions options;
+  options.mode =
+      startup.fastpath == FastpathChoice::require ? FastpathMode::require : FastpathMode::automatic;
+  for (const LocalAddressConfig& address : startup.local_addresses) {
+    if (!address.bind.is_any()) options.listen.push_back(address.bind);
+  }
+  options.interfaces = startup.fastpath_interfaces;
+  // Sessions do not survive this process, so their flows in the kernel must not, either.
+  options.pin = false;
+  auto opened = Fastpath::open(options);
+  if (!opened) return tl::unexpected(opened.error());
+  fast_path_ = std::move(*opened);
+  log_warning("{}", fast_path_->status());
+  return {};
+}
+
+void Daemon::start_offloading() {
+  offload_tick_ = std::make_unique<Timer>(*loop_, [this] { plane_->tick(); });
+  offload_tick_->start_repeating(std::chrono::milliseconds(20));
+  if (fast_path_->network_descriptor() < 0) return;
+  network_change_ =
+      std::make_unique<FdEvent>(*loop_, fast_path_->network_descriptor(), FdReady::readable,
+                                [this] { fast_path_->on_network_change(); });
+  network_change_->start();
 }
 
 Result<void> Daemon::handle_signals() {

@@ -13,7 +13,9 @@
 #include "relay/control/dispatcher.h"
 #include "relay/control/event_loop.h"
 #include "relay/dataplane/worker_pool.h"
+#include "relay/fastpath/fastpath.h"
 #include "relay/session/media_sockets.h"
+#include "relay/session/offloader.h"
 #include "relay/session/session_manager.h"
 
 namespace relay {
@@ -28,6 +30,8 @@ class Daemon {
  private:
   Daemon(const Config& config, PidFile pid_file);
   Result<void> open();
+  Result<void> open_fast_path();
+  void start_offloading();
   Result<void> handle_signals();
   void check_local_addresses();
   void on_stop_signal(int number);
@@ -41,11 +45,15 @@ class Daemon {
   KernelSocketFactory sockets_;
   ControlCounters control_counters_;
   std::unique_ptr<EventLoop> loop_;
-  std::unique_ptr<WorkerPool> plane_;
+  std::unique_ptr<WorkerPool> slow_path_;
+  std::unique_ptr<Fastpath> fast_path_;
+  std::unique_ptr<Offloader> plane_;
   std::unique_ptr<SessionManager> sessions_;
   std::unique_ptr<Dispatcher> dispatcher_;
   std::unique_ptr<ControlServer> control_;
   std::unique_ptr<Timer> second_;
+  std::unique_ptr<Timer> offload_tick_;
+  std::unique_ptr<FdEvent> network_change_;
 };
 
 }  // namespace relay

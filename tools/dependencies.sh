@@ -2,9 +2,10 @@
 # One list a purpose; apt is only asked for what is missing.
 
 packages_build="cmake ninja-build g++ pkg-config libevent-dev libuv1-dev libjemalloc-dev
-  libspdlog-dev libfmt-dev libtomlplusplus-dev libcli11-dev nlohmann-json3-dev libexpected-dev"
+  libspdlog-dev libfmt-dev libtomlplusplus-dev libcli11-dev nlohmann-json3-dev libexpected-dev
+  clang bpftool libbpf-dev"
 packages_demo="python3 iproute2 nftables espeak-ng"
-packages_test="clang doctest-dev libbenchmark-dev python3 iproute2 nftables kamailio sip-tester
+packages_test="doctest-dev libbenchmark-dev python3 iproute2 nftables kamailio sip-tester
   tshark mandoc procps rtpengine-daemon"
 
 # install_missing PACKAGE…: installs with apt what dpkg does not know as installed.

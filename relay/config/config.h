@@ -38,6 +38,8 @@ struct LocalAddressConfig {
   std::string advertised;  // what replies show instead of `bind`; empty: bind itself
 };
 
+enum class FastpathChoice : uint8_t { off, automatic, require };
+
 enum class LatchPolicyDefault : uint8_t { strict, compat };
 
 struct NotifyTargetConfig {
@@ -65,6 +67,8 @@ struct StartupConfig {
   bool sequential_ports = false;  // -b
   int tos = 184;                  // -t; -1: leave alone
   unsigned worker_threads = 0;    // 0: one a CPU this process may use
+  FastpathChoice fastpath = FastpathChoice::off;
+  std::vector<std::string> fastpath_interfaces;  // beside those of the local addresses
   LatchPolicyDefault latch_policy = LatchPolicyDefault::strict;
   bool force_asymmetric = false;         // --force_asymmetric
   bool bridge_symmetric = true;          // bridging defaults to symmetric here; see the man page

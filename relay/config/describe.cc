@@ -74,6 +74,9 @@ std::vector<Row> startup_rows(const StartupConfig& startup) {
   rows.emplace_back("latching",
                     startup.latch_policy == LatchPolicyDefault::strict ? "strict" : "compat");
   rows.emplace_back("learning", describe_symmetry(startup));
+  rows.emplace_back("fast path", startup.fastpath == FastpathChoice::off         ? "off"
+                                 : startup.fastpath == FastpathChoice::automatic ? "auto"
+                                                                                 : "require");
   rows.emplace_back("workers", startup.worker_threads == 0
                                    ? "one a CPU"
                                    : fmt::format("{}", startup.worker_threads));

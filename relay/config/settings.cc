@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "relay/base/process.h"
+#include "relay/config/choices.h"
 #include "relay/config/control_socket.h"
 #include "relay/config/local_address.h"
 
@@ -140,23 +141,6 @@ Status set_socket_mode(StartupConfig& startup, const Setting& setting) {
   return {};
 }
 
-Status set_realtime(StartupConfig& startup, const Setting& setting) {
-  if (setting.value != "fifo" && setting.value != "rr") {
-    return refuse(setting, "expected fifo or rr");
-  }
-  startup.realtime_policy = setting.value;
-  return {};
-}
-
-Status set_latch(StartupConfig& startup, const Setting& setting) {
-  if (setting.value != "strict" && setting.value != "compat") {
-    return refuse(setting, "expected strict or compat");
-  }
-  startup.latch_policy =
-      setting.value == "strict" ? LatchPolicyDefault::strict : LatchPolicyDefault::compat;
-  return {};
-}
-
 Status set_overload(RuntimeConfig& runtime, const Setting& setting) {
   runtime.overload_protection = true;
   if (setting.value.empty()) return {};
@@ -269,6 +253,10 @@ Status apply_startup(Draft& draft, const Setting& setting) {
       return set_flag(startup.keep_standard_streams, setting);
     case OptionId::latch:
       return set_latch(startup, setting);
+    case OptionId::fastpath:
+      return set_fastpath(startup, setting);
+    case OptionId::fastpath_interface:
+      return set_fastpath_interface(startup, setting);
     case OptionId::workers:
       return set_number(startup.worker_threads, setting, 0, 1024);
     default:

@@ -69,18 +69,23 @@ json drops_json(CountOf count_of) {
   return drops;
 }
 
-json flow_json(const FlowStats& stats) {
-  return {{"received", stats.received.get()},
-          {"received_bytes", stats.received_bytes.get()},
-          {"forwarded", stats.forwarded.get()},
-          {"punted", stats.punted.get()},
-          {"consumed", stats.consumed.get()},
-          {"dropped", drops_json([&](size_t i) { return stats.drops[i].get(); })}};
+json flow_json(const FlowFigures& figures) {
+  return {{"received", figures.received},
+          {"received_bytes", figures.received_bytes},
+          {"forwarded", figures.forwarded},
+          {"punted", figures.punted},
+          {"consumed", figures.consumed},
+          {"dropped", drops_json([&](size_t i) { return figures.drops[i]; })}};
 }
 
-json rtp_json(const FlowStats& stats) {
-  json result = flow_json(stats);
-  const AnalyserTotals analysis = stats.analysis.load();
+json path_json(const FlowPath& path) {
+  if (path.in_kernel) return {{"plane", "kernel"}};
+  return {{"plane", "user_space"}, {"reason", path.reason}};
+}
+
+json rtp_json(const FlowFigures& figures) {
+  json result = flow_json(figures);
+  const AnalyserTotals& analysis = figures.analysis;
   if (analysis.ssrc_changes == 0) return result;
   result["stream"] = {{"ssrc", analysis.ssrc_last},
                       {"ssrc_changes", analysis.ssrc_changes},
@@ -104,9 +109,8 @@ json latch_json(const LatchState& latch) {
           {"egress", endpoint_or_null(latch.egress)}};
 }
 
-json leg_json(const Session& session, LegId id) {
+json leg_json(const HandlerContext& context, const Session& session, LegId id) {
   const LegSpec& spec = session.leg_spec(id);
-  const FlowStats& rtp = session.flows->stats_of(id, Component::rtp);
   json codecs = json::array();
   for (const char type : session.leg(id).codecs) codecs.push_back(static_cast<uint8_t>(type));
   return {{"open", spec.open()},
@@ -114,9 +118,10 @@ json leg_json(const Session& session, LegId id) {
           {"signalled", spec.signalled ? endpoint_or_null(*spec.signalled) : json(nullptr)},
           {"policy", to_text(spec.policy)},
           {"codecs", std::move(codecs)},
-          {"latch", latch_json(rtp.latch.load())},
-          {"rtp", rtp_json(rtp)},
-          {"rtcp", flow_json(session.flows->stats_of(id, Component::rtcp))}};
+          {"latch", latch_json(session.flows->stats_of(id, Component::rtp).latch.load())},
+          {"path", path_json(context.plane.path_of(*session.flows, id))},
+          {"rtp", rtp_json(figures_of(*session.flows, id, Component::rtp))},
+          {"rtcp", flow_json(figures_of(*session.flows, id, Component::rtcp))}};
 }
 
 json session_json(const HandlerContext& context, const Session& session) {
@@ -132,8 +137,8 @@ json session_json(const HandlerContext& context, const Session& session) {
           {"lingering", session.lingering},
           {"age_s", seconds(context.clock.now() - session.created)},
           {"ttl_s", context.sessions.remaining_ttl(session).count()},
-          {"callee", leg_json(session, LegId::callee)},
-          {"caller", leg_json(session, LegId::caller)}};
+          {"callee", leg_json(context, session, LegId::callee)},
+          {"caller", leg_json(context, session, LegId::caller)}};
 }
 
 std::string one_call(const HandlerContext& context, const std::string& call_id) {

@@ -16,15 +16,17 @@ struct QueryView {
   LegId first;
   std::chrono::seconds ttl;
 
-  const FlowStats& rtp(LegId leg) const { return session.flows->stats_of(leg, Component::rtp); }
-  AnalyserTotals analysis() const { return rtp(first).analysis.load(); }
+  std::array<FlowFigures, 2> figures;  // of RTP, by LegId
+
+  const FlowFigures& rtp(LegId leg) const { return figures[index(leg)]; }
+  const AnalyserTotals& analysis() const { return rtp(first).analysis; }
 };
 
-uint64_t refused_packets(const FlowStats& stats) {
+uint64_t refused_packets(const FlowFigures& stats) {
   uint64_t sum = 0;
   for (const DropReason reason : {DropReason::session_incomplete, DropReason::source_refused,
                                   DropReason::candidate, DropReason::not_rtp}) {
-    sum += stats.drops[static_cast<size_t>(reason)].get();
+    sum += stats.drops[static_cast<size_t>(reason)];
   }
   return sum;
 }
@@ -48,8 +50,7 @@ constexpr std::array kFields{
           [](const QueryView& v) { return to_text(packets_in(v.rtp(other(v.first)))); }},
     Field{"nrelayed",
           [](const QueryView& v) {
-            return to_text(v.rtp(LegId::callee).forwarded.get() +
-                           v.rtp(LegId::caller).forwarded.get());
+            return to_text(v.rtp(LegId::callee).forwarded + v.rtp(LegId::caller).forwarded);
           }},
     Field{"ndropped",
           [](const QueryView& v) {
@@ -90,9 +91,9 @@ void append(std::string& reply, const Field& field, const QueryView& view, bool 
 
 }  // namespace
 
-uint64_t packets_in(const FlowStats& stats) {
+uint64_t packets_in(const FlowFigures& stats) {
   const uint64_t refused = refused_packets(stats);
-  const uint64_t received = stats.received.get();
+  const uint64_t received = stats.received;
   // Read while the plane counts on: never below zero.
   return received > refused ? received - refused : 0;
 }
@@ -104,8 +105,11 @@ std::string handle(HandlerContext& context, const ctlproto::Query& request) {
   if (request.to_tag) to = *request.to_tag;
   const auto match = context.sessions.find(request.call_id, request.from_tag, to);
   if (!match) return error_reply(error::session_not_found);
-  const QueryView view{*match->session, other(match->leg_of_update),
-                       context.sessions.remaining_ttl(*match->session)};
+  const QueryView view{*match->session,
+                       other(match->leg_of_update),
+                       context.sessions.remaining_ttl(*match->session),
+                       {figures_of(*match->session->flows, LegId::callee, Component::rtp),
+                        figures_of(*match->session->flows, LegId::caller, Component::rtp)}};
   std::string reply;
   if (request.fields.empty()) {
     for (size_t i = 0; i < kDefaultFields; ++i) append(reply, kFields[i], view, request.verbose);

@@ -74,7 +74,7 @@ int to_error_code(Refusal refusal);
 
 // --- handle_query.cc ---
 // Packets of a flow that its party really sent: without those refused before they counted.
-uint64_t packets_in(const FlowStats& stats);
+uint64_t packets_in(const FlowFigures& figures);
 
 // --- handle_stats.cc ---
 // rtpproxy's npkts_rcvd: what came before a session was complete does not count.

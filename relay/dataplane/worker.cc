@@ -94,11 +94,35 @@ void Worker::stop() {
 }
 
 uint64_t Worker::post_spec(FlowGroup& group, const FlowGroupSpec& spec) {
-  return post(Post{&group, false, spec});
+  Post message;
+  message.group = &group;
+  message.spec = spec;
+  return post(std::move(message));
 }
 
 uint64_t Worker::post_remove(FlowGroup& group) {
-  return post(Post{&group, true, {}});
+  Post message;
+  message.group = &group;
+  message.kind = Post::Kind::remove;
+  return post(std::move(message));
+}
+
+uint64_t Worker::post_copy_stream(FlowGroup& group, LegId leg, RtpStreamState& to) {
+  Post message;
+  message.group = &group;
+  message.kind = Post::Kind::copy_stream;
+  message.leg = leg;
+  message.copy_to = &to;
+  return post(std::move(message));
+}
+
+uint64_t Worker::post_resume_stream(FlowGroup& group, LegId leg, const RtpStreamState& from) {
+  Post message;
+  message.group = &group;
+  message.kind = Post::Kind::resume_stream;
+  message.leg = leg;
+  message.resume_from = &from;
+  return post(std::move(message));
 }
 
 uint64_t Worker::post(Post&& post) {
@@ -224,11 +248,30 @@ bool Worker::take_posts() {
 
 void Worker::carry_out(const Post& post) {
   FlowGroup& group = *post.group;
-  if (!post.remove) apply_spec(group, post.spec, steady_now());
+  switch (post.kind) {
+    case Post::Kind::spec:
+      apply_spec(group, post.spec, steady_now());
+      return watch_all(group, &post.spec);
+    case Post::Kind::remove:
+      return watch_all(group, nullptr);
+    case Post::Kind::copy_stream:
+      *post.copy_to = group.analyser[index(post.leg)].state();
+      return;
+    case Post::Kind::resume_stream:
+      return resume_stream(group, post.leg, *post.resume_from);
+  }
+}
+
+// Without a spec: none.
+void Worker::watch_all(FlowGroup& group, const FlowGroupSpec* spec) {
   for (auto& leg : sockets_of(group).sockets) {
     for (MediaSocket& socket : leg) {
-      const LegSpec& spec = post.spec.legs[index(socket.leg)];
-      watch(socket, post.remove ? -1 : spec.sockets[index(socket.component)], spec);
+      if (spec == nullptr) {
+        unwatch(socket);
+        continue;
+      }
+      const LegSpec& leg_spec = spec->legs[index(socket.leg)];
+      watch(socket, leg_spec.sockets[index(socket.component)], leg_spec);
     }
   }
 }

@@ -43,6 +43,8 @@ class Worker final : private PacketSender {
   // done. A full ring makes the caller wait. After stop() posts are carried out by the caller.
   uint64_t post_spec(FlowGroup& group, const FlowGroupSpec& spec);
   uint64_t post_remove(FlowGroup& group);
+  uint64_t post_copy_stream(FlowGroup& group, LegId leg, RtpStreamState& to);
+  uint64_t post_resume_stream(FlowGroup& group, LegId leg, const RtpStreamState& from);
   void stop();
 
   // Any thread.
@@ -68,8 +70,12 @@ class Worker final : private PacketSender {
     std::array<Buffer, kPackets> buffers;
   };
   struct Post {
+    enum class Kind : uint8_t { spec, remove, copy_stream, resume_stream };
     FlowGroup* group = nullptr;
-    bool remove = false;
+    Kind kind = Kind::spec;
+    LegId leg = LegId::callee;                    // streams only
+    RtpStreamState* copy_to = nullptr;            // copy_stream
+    const RtpStreamState* resume_from = nullptr;  // resume_stream
     FlowGroupSpec spec;
   };
 
@@ -85,6 +91,7 @@ class Worker final : private PacketSender {
   bool survive(MediaSocket& socket, int error);
   bool take_posts();
   void carry_out(const Post& post);
+  void watch_all(FlowGroup& group, const FlowGroupSpec* spec);
   void watch(MediaSocket& socket, int fd, const LegSpec& leg);
   void unwatch(MediaSocket& socket);
   int send(FlowGroup& group, LegId leg, Component component, const Endpoint& destination,

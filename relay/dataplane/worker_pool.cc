@@ -59,6 +59,14 @@ bool WorkerPool::settled(const PlaneTicket& ticket) const {
   return workers_[ticket.plane_index]->processed() >= ticket.sequence;
 }
 
+PlaneTicket WorkerPool::copy_stream(FlowGroup& group, LegId leg, RtpStreamState& to) {
+  return {group.plane_index, workers_[group.plane_index]->post_copy_stream(group, leg, to)};
+}
+
+PlaneTicket WorkerPool::resume_stream(FlowGroup& group, LegId leg, const RtpStreamState& from) {
+  return {group.plane_index, workers_[group.plane_index]->post_resume_stream(group, leg, from)};
+}
+
 PlaneCounters WorkerPool::counters() const {
   PlaneCounters counters;
   for (const auto& worker : workers_) worker->add_to(counters);

@@ -23,6 +23,9 @@ class WorkerPool final : public ForwardingPlane {
   PlaneTicket update(FlowGroup& group, const FlowGroupSpec& spec) override;
   PlaneTicket remove(FlowGroup& group) override;
   bool settled(const PlaneTicket& ticket) const override;
+  PlaneTicket copy_stream(FlowGroup& group, LegId leg, RtpStreamState& to) override;
+  PlaneTicket resume_stream(FlowGroup& group, LegId leg, const RtpStreamState& from) override;
+  FlowPath path_of(const FlowGroup&, LegId) const override { return {false, "no fast path"}; }
   PlaneCounters counters() const override;
 
   // Joins the threads. Calls of the control thread still work, and settle at once.

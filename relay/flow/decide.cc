@@ -1,5 +1,7 @@
 #include "relay/flow/decide.h"
 
+#include <algorithm>
+
 #include "relay/rtp/rtp_header.h"
 
 namespace relay {
@@ -21,6 +23,31 @@ void publish_latch(FlowGroup& group, LegId leg, Instant now) {
   group.stats_of(leg, Component::rtp).latch.store(latch.state(now));
 }
 
+// While the kernel relays a holder's packets, this is how its latch knows that it lives.
+void follow_kernel(FlowGroup& group) {
+  for (const LegId leg : kLegs) {
+    const KernelShare& share = group.kernel[index(leg)];
+    const KernelFlowStats* live = share.live.load(std::memory_order_acquire);
+    const int64_t seen_ns = live != nullptr
+                                ? static_cast<int64_t>(read_kernel_counter(live->last_seen_ns))
+                                : share.last_seen_ns.load(std::memory_order_relaxed);
+    if (seen_ns == 0) continue;
+    const uint64_t last_rtp = live != nullptr ? read_kernel_counter(live->last_rtp)
+                                              : share.last_rtp.load(std::memory_order_relaxed);
+    group.rtp_latch[index(leg)].follow(from_ns(seen_ns), ssrc_of_last_rtp(last_rtp),
+                                       sequence_of_last_rtp(last_rtp));
+  }
+}
+
+// The kernel matches the holder of before: whoever has offloaded the flow must look now.
+void call_for_attention(const FlowGroup& group) {
+  for (const KernelShare& share : group.kernel) {
+    if (share.live.load(std::memory_order_relaxed) == nullptr) continue;
+    share.attention->fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
+}
+
 LatchResult latch_packet(FlowGroup& group, const IngressPacket& packet, PacketKind kind,
                          Instant now) {
   RtpLatch& rtp = group.rtp_latch[index(packet.leg)];
@@ -31,6 +58,7 @@ LatchResult latch_packet(FlowGroup& group, const IngressPacket& packet, PacketKi
   const LatchResult result = rtp.on_packet(latch_packet, now);
   if (rtp.changes() != group.published_changes[index(packet.leg)]) {
     publish_latch(group, packet.leg, now);
+    call_for_attention(group);
   }
   return result;
 }
@@ -91,6 +119,54 @@ uint64_t FlowStats::dropped() const {
   return sum;
 }
 
+uint64_t FlowFigures::dropped() const {
+  uint64_t sum = 0;
+  for (const uint64_t count : drops) sum += count;
+  return sum;
+}
+
+namespace {
+
+void add_kernel(FlowFigures& figures, const KernelFlowStats& stats) {
+  const auto get = [](const __u64& counter) { return uint64_t{read_kernel_counter(counter)}; };
+  // What the kernel punted is received once more by the slow path, and counted there.
+  uint64_t punted = 0;
+  for (const __u64& punts : stats.punts) punted += get(punts);
+  const uint64_t received = get(stats.received);
+  figures.received += received > punted ? received - punted : 0;
+  figures.received_bytes += get(stats.forwarded_bytes);
+  figures.forwarded += get(stats.forwarded);
+  for (size_t i = 0; i < kDropReasons; ++i) figures.drops[i] += get(stats.drops[i]);
+  const Instant first = from_ns(static_cast<int64_t>(get(stats.first_seen_ns)));
+  if (first != Instant{} && figures.first_accepted == Instant{}) figures.first_accepted = first;
+  const Instant last = from_ns(static_cast<int64_t>(get(stats.last_seen_ns)));
+  figures.last_accepted = std::max(figures.last_accepted, last);
+}
+
+}  // namespace
+
+FlowFigures figures_of(const FlowGroup& group, LegId leg, Component component) {
+  const FlowStats& stats = group.stats_of(leg, component);
+  FlowFigures figures;
+  figures.received = stats.received.get();
+  figures.received_bytes = stats.received_bytes.get();
+  figures.forwarded = stats.forwarded.get();
+  figures.punted = stats.punted.get();
+  figures.consumed = stats.consumed.get();
+  for (size_t i = 0; i < kDropReasons; ++i) figures.drops[i] = stats.drops[i].get();
+  figures.first_accepted = from_ns(stats.first_accepted_ns.load(std::memory_order_relaxed));
+  figures.last_accepted = from_ns(stats.last_accepted_ns.load(std::memory_order_relaxed));
+  if (component == Component::rtcp) return figures;
+  figures.analysis = stats.analysis.load();
+  const KernelShare& share = group.kernel[index(leg)];
+  add_kernel(figures, share.before);
+  const KernelFlowStats* live = share.live.load(std::memory_order_relaxed);
+  if (live == nullptr) return figures;
+  add_kernel(figures, *live);
+  figures.analysis = totals_of(share.plane->report(share.id).stream);
+  return figures;
+}
+
 void apply_spec(FlowGroup& group, const FlowGroupSpec& spec, Instant now) {
   group.spec = spec;
   for (const LegId leg : kLegs) {
@@ -99,9 +175,28 @@ void apply_spec(FlowGroup& group, const FlowGroupSpec& spec, Instant now) {
   }
 }
 
+Instant last_accepted(const FlowGroup& group, LegId leg, Component component) {
+  int64_t last_ns = group.stats_of(leg, component).last_accepted_ns.load(std::memory_order_relaxed);
+  if (component == Component::rtp) {
+    const KernelShare& share = group.kernel[index(leg)];
+    last_ns = std::max(last_ns, share.last_seen_ns.load(std::memory_order_relaxed));
+    const KernelFlowStats* live = share.live.load(std::memory_order_relaxed);
+    if (live != nullptr) {
+      last_ns = std::max(last_ns, static_cast<int64_t>(read_kernel_counter(live->last_seen_ns)));
+    }
+  }
+  return from_ns(last_ns);
+}
+
+void resume_stream(FlowGroup& group, LegId leg, const RtpStreamState& from) {
+  group.analyser[index(leg)].resume(from);
+  group.stats_of(leg, Component::rtp).analysis.store(totals_of(from));
+}
+
 Verdict decide(FlowGroup& group, const IngressPacket& packet, Instant now) {
   if (!group.spec.complete) return Verdict::drop(DropReason::session_incomplete);
 
+  follow_kernel(group);
   const PacketKind kind = demux(packet.bytes);
   const LatchResult latched = latch_packet(group, packet, kind, now);
   if (latched != LatchResult::accept) return Verdict::drop(refusal(latched));

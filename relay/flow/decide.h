@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "relay/flow/flow.h"
+#include "relay/flow/kernel_share.h"
 #include "relay/flow/latch.h"
 #include "relay/flow/verdict.h"
 #include "relay/rtp/analyser.h"
@@ -41,6 +42,9 @@ struct FlowGroup {
   uint32_t plane_index = 0;                     // which of the plane's threads owns it
   void* plane_data = nullptr;                   // the plane's own
 
+  // What the kernel does for the RTP that arrives on each leg; written by the control thread.
+  std::array<KernelShare, 2> kernel;  // by LegId
+
   // Read by anybody.
   std::array<std::array<FlowStats, 2>, 2> stats;  // by LegId, Component
   FlowStats& stats_of(LegId leg, Component component) {
@@ -51,6 +55,18 @@ struct FlowGroup {
   }
 };
 
+// A flow's figures over both planes. Control thread.
+struct FlowFigures {
+  uint64_t received = 0, received_bytes = 0, forwarded = 0, punted = 0, consumed = 0;
+  std::array<uint64_t, kDropReasons> drops{};
+  Instant first_accepted{}, last_accepted{};  // zero: never
+  AnalyserTotals analysis;                    // RTP only
+  uint64_t dropped() const;
+};
+FlowFigures figures_of(const FlowGroup& group, LegId leg, Component component);
+// When the party was heard last, on either plane; zero: never. Cheap.
+Instant last_accepted(const FlowGroup& group, LegId leg, Component component);
+
 struct IngressPacket {
   LegId leg = LegId::callee;  // the leg whose socket it arrived on
   Component component = Component::rtp;
@@ -60,6 +76,9 @@ struct IngressPacket {
 
 // Takes over a changed spec; the only way `group.spec` changes after install.
 void apply_spec(FlowGroup& group, const FlowGroupSpec& spec, Instant now);
+
+// Take over an RTP analysis that another plane has carried on. For the plane that owns the group.
+void resume_stream(FlowGroup& group, LegId leg, const RtpStreamState& from);
 
 // Updates latch, analyser and last-seen times, and says what to do. Counting the verdict is the
 // caller's (apply in dataplane/), because only it knows whether the send went well.

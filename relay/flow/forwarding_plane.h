@@ -4,6 +4,8 @@
 #include <array>
 #include <cstdint>
 
+#include <string_view>
+
 #include "relay/flow/decide.h"
 
 namespace relay {
@@ -24,6 +26,12 @@ struct PlaneCounters {
   }
 };
 
+// Which way a leg's RTP takes, for people.
+struct FlowPath {
+  bool in_kernel = false;
+  std::string_view reason;  // why not in the kernel
+};
+
 class ForwardingPlane {
  public:
   virtual ~ForwardingPlane() = default;
@@ -35,6 +43,12 @@ class ForwardingPlane {
   virtual PlaneTicket remove(FlowGroup& group) = 0;
   virtual bool settled(const PlaneTicket& ticket) const = 0;
 
+  // Hand a leg's RTP analysis out, and take it back after another plane has carried it on. The
+  // state outlives the ticket.
+  virtual PlaneTicket copy_stream(FlowGroup& group, LegId leg, RtpStreamState& to) = 0;
+  virtual PlaneTicket resume_stream(FlowGroup& group, LegId leg, const RtpStreamState& from) = 0;
+
+  virtual FlowPath path_of(const FlowGroup& group, LegId leg) const = 0;
   // Sum over the plane's threads since start.
   virtual PlaneCounters counters() const = 0;
 };

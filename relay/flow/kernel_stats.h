@@ -33,5 +33,6 @@ struct KernelFlowStats {
   __u64 drops[kKernelDropSlots];
   __u64 punts[kKernelPuntSlots];
   __u64 refused_next_ns;  // when a refused source may be punted again, as a token bucket keeps it
-  __u64 reserved[2];
+  __u64 last_rtp;         // of the RTP forwarded last: SSRC << 32 | sequence number
+  __u64 reserved;
 };

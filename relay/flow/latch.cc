@@ -48,6 +48,12 @@ LatchResult RtpLatch::on_packet(const LatchPacket& packet, Instant now) {
   RELAY_ASSERT(false);
 }
 
+void RtpLatch::follow(Instant seen, uint32_t ssrc, uint16_t sequence) {
+  if (!holder_ || seen <= holder_seen_) return;
+  holder_seen_ = seen;
+  remember({*holder_, PacketKind::rtp, ssrc, sequence, 0});
+}
+
 std::optional<Endpoint> RtpLatch::egress(Instant now) const {
   if (policy_ == LatchPolicy::asymmetric) return signalled_;
   if (holder_ && (!contested_ || is_alive(now))) return holder_;

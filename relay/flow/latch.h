@@ -73,6 +73,8 @@ class RtpLatch {
   // Takes what a U or L said. A repeated endpoint changes nothing; another one opens the contest.
   void signal(const LegSpec& leg, Instant now);
   LatchResult on_packet(const LatchPacket& packet, Instant now);
+  // Another plane relays the holder's packets; the newest came at `seen`.
+  void follow(Instant seen, uint32_t ssrc, uint16_t sequence);
   // Where media to this party goes; nothing: nowhere.
   std::optional<Endpoint> egress(Instant now) const;
 

@@ -8,8 +8,7 @@ namespace {
 Instant last_active(const Session& session, LegId leg) {
   Instant latest = session.leg(leg).refreshed;
   for (const Component component : kComponents) {
-    const FlowStats& stats = session.flows->stats_of(leg, component);
-    latest = std::max(latest, from_ns(stats.last_accepted_ns.load(std::memory_order_relaxed)));
+    latest = std::max(latest, last_accepted(*session.flows, leg, component));
   }
   return latest;
 }

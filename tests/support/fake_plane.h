@@ -29,6 +29,15 @@ class FakePlane final : public ForwardingPlane {
     return next_ticket();
   }
   bool settled(const PlaneTicket& ticket) const override { return ticket.sequence <= settled_; }
+  PlaneTicket copy_stream(FlowGroup& group, LegId leg, RtpStreamState& to) override {
+    to = group.analyser[index(leg)].state();
+    return next_ticket();
+  }
+  PlaneTicket resume_stream(FlowGroup& group, LegId leg, const RtpStreamState& from) override {
+    relay::resume_stream(group, leg, from);
+    return next_ticket();
+  }
+  FlowPath path_of(const FlowGroup&, LegId) const override { return {false, "no fast path"}; }
   PlaneCounters counters() const override { return counters_; }
 
   // From now on tickets stay open until settle_all().

@@ -54,6 +54,16 @@ PlaneTicket InlinePlane::update(FlowGroup& group, const FlowGroupSpec& spec) {
   return next_ticket();
 }
 
+PlaneTicket InlinePlane::copy_stream(FlowGroup& group, LegId leg, RtpStreamState& to) {
+  to = group.analyser[index(leg)].state();
+  return next_ticket();
+}
+
+PlaneTicket InlinePlane::resume_stream(FlowGroup& group, LegId leg, const RtpStreamState& from) {
+  relay::resume_stream(group, leg, from);
+  return next_ticket();
+}
+
 PlaneTicket InlinePlane::remove(FlowGroup& group) {
   RELAY_ASSERT(groups_.erase(&group) == 1);
   unbind(group);

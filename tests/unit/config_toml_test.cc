@@ -21,6 +21,8 @@ port_max = 30000
 sequential_ports = true
 tos = -1
 latch = "compat"
+fastpath = "require"
+fastpath_interfaces = ["eth1"]
 bridge_symmetric = true
 force_asymmetric = true
 duplicate_small_packets = true
@@ -74,6 +76,8 @@ TEST_CASE("a file with every key: sockets and media") {
   CHECK(startup.sequential_ports);
   CHECK(startup.tos == -1);
   CHECK(startup.latch_policy == LatchPolicyDefault::compat);
+  CHECK(startup.fastpath == FastpathChoice::require);
+  CHECK(startup.fastpath_interfaces == std::vector<std::string>{"eth1"});
   CHECK(startup.bridge_symmetric);
   CHECK(startup.force_asymmetric);
   CHECK(startup.duplicate_small_packets);

@@ -167,7 +167,13 @@ inlined void count_forwarded(struct KernelFlowStats* stats, const struct Packet*
   stats->last_seen_ns = now_ns;
   add(&stats->forwarded, 1);
   add(&stats->forwarded_bytes, packet->payload_bytes);
-  if (kind == packet_rtcp) add(&stats->rtcp_forwarded, 1);
+  if (kind == packet_rtcp) {
+    add(&stats->rtcp_forwarded, 1);
+    return;
+  }
+  struct RtpFacts facts;
+  read_facts(packet, &facts);
+  stats->last_rtp = (__u64)facts.ssrc << 32 | facts.sequence;
 }
 
 inlined int finish(struct Verdict verdict, struct KernelFlowStats* stats,

@@ -98,7 +98,8 @@ class Relay:
                     f"--port-max={self._ports[1]}", "--interface=" + ";".join(interfaces)]
         sockets = [word for url in self.control_urls for word in ("-s", url)]
         return [self.binary, "-f", "-F", *local_addresses, *sockets, "-m", self._ports[0],
-                "-M", self._ports[1], "-d", "info", *options]
+                "-M", self._ports[1], "-d", "info", *options,
+                *os.environ.get("RELAY_OPTIONS", "").split()]
 
     async def ready(self, timeout_s=20):
         """Waits until it answers V, and returns a control client."""

@@ -1,0 +1,45 @@
+#include "relay/config/choices.h"
+
+#include <net/if.h>
+
+namespace relay {
+
+Status set_realtime(StartupConfig& startup, const Setting& setting) {
+  if (setting.value != "fifo" && setting.value != "rr") {
+    return refuse(setting, "expected fifo or rr");
+  }
+  startup.realtime_policy = setting.value;
+  return {};
+}
+
+Status set_latch(StartupConfig& startup, const Setting& setting) {
+  if (setting.value != "strict" && setting.value != "compat") {
+    return refuse(setting, "expected strict or compat");
+  }
+  startup.latch_policy =
+      setting.value == "strict" ? LatchPolicyDefault::strict : LatchPolicyDefault::compat;
+  return {};
+}
+
+Status set_fastpath(StartupConfig& startup, const Setting& setting) {
+  if (setting.value == "auto") {
+    startup.fastpath = FastpathChoice::automatic;
+  } else if (setting.value == "require") {
+    startup.fastpath = FastpathChoice::require;
+  } else if (setting.value == "off") {
+    startup.fastpath = FastpathChoice::off;
+  } else {
+    return refuse(setting, "expected auto, require or off");
+  }
+  return {};
+}
+
+Status set_fastpath_interface(StartupConfig& startup, const Setting& setting) {
+  if (setting.value.empty() || setting.value.size() >= IFNAMSIZ) {
+    return refuse(setting, "expected the name of a network interface");
+  }
+  startup.fastpath_interfaces.push_back(setting.value);
+  return {};
+}
+
+}  // namespace relay

@@ -1,0 +1,36 @@
+// What the kernel does for one leg's RTP, as the rest of the relay sees it. The control thread
+// writes; the worker reads the atomics, so that a holder whose packets it no longer sees counts as
+// alive.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "relay/flow/kernel_plane.h"
+
+namespace relay {
+
+struct KernelShare {
+  // Set while the kernel relays the flow.
+  std::atomic<const KernelFlowStats*> live{nullptr};
+  // Of the time before `live`: the last packet relayed and its SSRC and sequence number.
+  std::atomic<int64_t> last_seen_ns{0};
+  std::atomic<uint64_t> last_rtp{0};
+  // Counted up by the worker when the latch of an offloaded flow changes.
+  std::atomic<uint32_t>* attention = nullptr;
+
+  // Control thread only.
+  const KernelPlane* plane = nullptr;
+  KernelFlowId id;
+  KernelFlowStats before{};  // sums over earlier installs
+};
+
+// SSRC and sequence number as KernelFlowStats::last_rtp has them.
+inline uint32_t ssrc_of_last_rtp(uint64_t last_rtp) {
+  return static_cast<uint32_t>(last_rtp >> 32);
+}
+inline uint16_t sequence_of_last_rtp(uint64_t last_rtp) {
+  return static_cast<uint16_t>(last_rtp);
+}
+
+}  // namespace relay

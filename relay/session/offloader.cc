@@ -1,0 +1,324 @@
+#include "relay/session/offloader.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+
+#include "relay/base/assert.h"
+#include "relay/base/log.h"
+
+namespace relay {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Duration kFirstLook = 40ms;
+constexpr Duration kLookAtMost = 2s;
+constexpr Duration kLookWhileOffloaded = 1s;
+// After the kernel made no progress with a flow that the slow path did relay.
+constexpr Duration kHoldOff = 60s;
+// So many packets on the slow path, and none in the kernel, are no coincidence.
+constexpr uint64_t kPacketsWithoutProgress = 25;
+
+int tos_of(int socket, Family family) {
+  int tos = -1;
+  socklen_t bytes = sizeof tos;
+  const int level = family == Family::ipv6 ? IPPROTO_IPV6 : IPPROTO_IP;
+  const int name = family == Family::ipv6 ? IPV6_TCLASS : IP_TOS;
+  return ::getsockopt(socket, level, name, &tos, &bytes) == 0 ? tos : -1;
+}
+
+bool is_settled(const LatchState& latch, LatchPolicy policy) {
+  if (policy == LatchPolicy::asymmetric) return latch.egress.valid();
+  return latch.rank != LatchState::Rank::none && !latch.contested && latch.egress.valid();
+}
+
+// What the kernel is to do with the RTP that arrives on `leg`, or why it cannot.
+tl::expected<KernelFlowSpec, std::string_view> plan(const FlowGroup& group,
+                                                    const FlowGroupSpec& spec, LegId leg) {
+  const auto no = [](std::string_view why) { return tl::unexpected<std::string_view>(why); };
+  const LegSpec& in = spec.legs[index(leg)];
+  const LegSpec& out = spec.legs[index(other(leg))];
+  if (!spec.complete || !in.open() || !out.open()) return no("the session is not complete");
+  if (spec.duplicate_small_packets) return no("small packets are sent twice (-2)");
+  if (in.policy == LatchPolicy::asymmetric) return no("asymmetric: any port of the host may send");
+  if (in.local.address.is_any() || out.local.address.is_any()) {
+    return no("bound to the wildcard address (name addresses with -l)");
+  }
+  if (in.local.address.family() != out.local.address.family()) {
+    return no("bridges IPv4 and IPv6");
+  }
+  const LatchState in_latch = group.stats_of(leg, Component::rtp).latch.load();
+  const LatchState out_latch = group.stats_of(other(leg), Component::rtp).latch.load();
+  if (!is_settled(in_latch, in.policy)) return no("the sender is not latched");
+  if (!is_settled(out_latch, out.policy)) return no("the receiver is not latched");
+  KernelFlowSpec flow;
+  flow.local = in.local;
+  flow.source = in_latch.holder;
+  flow.egress = out.local;
+  flow.destination = out_latch.egress;
+  flow.tos = tos_of(out.sockets[0], out.local.address.family());
+  return flow;
+}
+
+void add_to(KernelFlowStats& sum, const KernelFlowStats& stats) {
+  if (sum.first_seen_ns == 0) sum.first_seen_ns = stats.first_seen_ns;
+  sum.last_seen_ns = std::max(sum.last_seen_ns, stats.last_seen_ns);
+  sum.received += stats.received;
+  sum.received_bytes += stats.received_bytes;
+  sum.forwarded += stats.forwarded;
+  sum.forwarded_bytes += stats.forwarded_bytes;
+  for (size_t i = 0; i < kKernelDropSlots; ++i) sum.drops[i] += stats.drops[i];
+  for (size_t i = 0; i < kKernelPuntSlots; ++i) sum.punts[i] += stats.punts[i];
+}
+
+// A punted packet reaches the slow path's socket and is counted there.
+void add_to(PlaneCounters& counters, const KernelFlowStats& stats) {
+  counters.forwarded += read_kernel_counter(stats.forwarded);
+  counters.received += read_kernel_counter(stats.forwarded);
+  counters.received_bytes += read_kernel_counter(stats.forwarded_bytes);
+  for (size_t i = 0; i < kDropReasons; ++i) {
+    const uint64_t drops = read_kernel_counter(stats.drops[i]);
+    counters.drops[i] += drops;
+    counters.received += drops;
+  }
+}
+
+}  // namespace
+
+Offloader::Offloader(ForwardingPlane& slow_path, KernelPlane& kernel, const Clock& clock)
+    : slow_path_(slow_path), kernel_(kernel), clock_(clock) {}
+
+void Offloader::install(FlowGroup& group, const FlowGroupSpec& spec) {
+  auto watched = std::make_unique<Watched>();
+  watched->group = &group;
+  watched->spec = spec;
+  watched->serial = ++last_serial_;
+  for (KernelShare& share : group.kernel) {
+    share.attention = &attention_;
+    share.plane = &kernel_;
+  }
+  slow_path_.install(group, spec);
+  by_serial_[watched->serial] = watched.get();
+  if (kernel_.available()) schedule(*watched, kFirstLook);
+  watched_[&group] = std::move(watched);
+}
+
+PlaneTicket Offloader::update(FlowGroup& group, const FlowGroupSpec& spec) {
+  Watched& watched = *watched_.at(&group);
+  if (stands_on_changed(watched, spec)) {
+    for (const LegId leg : kLegs) come_back(watched, leg, "signalling has changed");
+  }
+  watched.spec = spec;
+  if (kernel_.available()) schedule(watched, kFirstLook);
+  return slow_path_.update(group, spec);
+}
+
+PlaneTicket Offloader::remove(FlowGroup& group) {
+  const auto found = watched_.find(&group);
+  for (const LegId leg : kLegs) come_back(*found->second, leg, "deleted");
+  by_serial_.erase(found->second->serial);
+  watched_.erase(found);
+  return slow_path_.remove(group);
+}
+
+PlaneTicket Offloader::copy_stream(FlowGroup& group, LegId leg, RtpStreamState& to) {
+  return slow_path_.copy_stream(group, leg, to);
+}
+
+PlaneTicket Offloader::resume_stream(FlowGroup& group, LegId leg, const RtpStreamState& from) {
+  return slow_path_.resume_stream(group, leg, from);
+}
+
+FlowPath Offloader::path_of(const FlowGroup& group, LegId leg) const {
+  if (!kernel_.available()) return {false, kernel_.status()};
+  const auto found = watched_.find(&group);
+  if (found == watched_.end()) return {false, "not watched"};
+  const OffloadedLeg& offloaded = found->second->legs[index(leg)];
+  if (offloaded.state == OffloadedLeg::State::in_kernel) return {true, {}};
+  return {false, offloaded.reason};
+}
+
+PlaneCounters Offloader::counters() const {
+  PlaneCounters counters = slow_path_.counters();
+  counters.forwarded += retired_.forwarded;
+  counters.received += retired_.received;
+  counters.received_bytes += retired_.received_bytes;
+  for (size_t i = 0; i < kDropReasons; ++i) counters.drops[i] += retired_.drops[i];
+  if (in_kernel_ == 0) return counters;
+  for (const auto& [group, watched] : watched_) {
+    for (const KernelShare& share : group->kernel) {
+      const KernelFlowStats* live = share.live.load(std::memory_order_relaxed);
+      if (live != nullptr) add_to(counters, *live);
+    }
+  }
+  return counters;
+}
+
+void Offloader::tick() {
+  while (!handbacks_.empty() && slow_path_.settled(handbacks_.front().ticket)) {
+    handbacks_.pop_front();
+  }
+  // A latch of some offloaded flow has moved; that is rare enough to look at all of them.
+  const uint32_t attention = attention_.load(std::memory_order_relaxed);
+  if (attention != attention_seen_) {
+    attention_seen_ = attention;
+    for (auto& [group, watched] : watched_) {
+      if (watched->legs[0].state == OffloadedLeg::State::in_kernel ||
+          watched->legs[1].state == OffloadedLeg::State::in_kernel) {
+        look(*watched);
+      }
+    }
+  }
+  const Instant now = clock_.now();
+  while (!looks_.empty() && looks_.top().at <= now) {
+    const Look due = looks_.top();
+    looks_.pop();
+    const auto found = by_serial_.find(due.serial);
+    if (found != by_serial_.end() && found->second->next_look == due.at) look(*found->second);
+  }
+}
+
+void Offloader::look(Watched& watched) {
+  bool all_in_kernel = true;
+  bool handing_over = false;
+  for (const LegId leg : kLegs) {
+    look_at_leg(watched, leg);
+    const auto state = watched.legs[index(leg)].state;
+    all_in_kernel = all_in_kernel && state == OffloadedLeg::State::in_kernel;
+    handing_over = handing_over || state == OffloadedLeg::State::handing_over;
+  }
+  if (handing_over) return schedule(watched, Duration(1));
+  if (all_in_kernel) return schedule(watched, kLookWhileOffloaded);
+  schedule(watched, std::clamp<Duration>(watched.wait * 3 / 2, kFirstLook, kLookAtMost));
+}
+
+void Offloader::look_at_leg(Watched& watched, LegId leg) {
+  OffloadedLeg& offloaded = watched.legs[index(leg)];
+  auto wanted = plan(*watched.group, watched.spec, leg);
+  if (wanted && clock_.now() < offloaded.not_before) {
+    wanted = tl::unexpected<std::string_view>("the kernel made no progress with it");
+  }
+  if (!wanted) {
+    if (offloaded.state == OffloadedLeg::State::in_kernel) come_back(watched, leg, wanted.error());
+    offloaded.state = OffloadedLeg::State::slow_path;
+    offloaded.reason = wanted.error();
+    return;
+  }
+  switch (offloaded.state) {
+    case OffloadedLeg::State::slow_path:
+      offloaded.stream = std::make_unique<RtpStreamState>();
+      offloaded.ticket = slow_path_.copy_stream(*watched.group, leg, *offloaded.stream);
+      offloaded.state = OffloadedLeg::State::handing_over;
+      offloaded.reason = "on its way into the kernel";
+      return;
+    case OffloadedLeg::State::handing_over:
+      if (slow_path_.settled(offloaded.ticket)) go_down(watched, leg, *wanted);
+      return;
+    case OffloadedLeg::State::in_kernel:
+      check_in_kernel(watched, leg, *wanted);
+      return;
+  }
+}
+
+void Offloader::go_down(Watched& watched, LegId leg, const KernelFlowSpec& wanted) {
+  OffloadedLeg& offloaded = watched.legs[index(leg)];
+  KernelShare& share = watched.group->kernel[index(leg)];
+  const auto installed = kernel_.install(wanted, *offloaded.stream);
+  offloaded.stream.reset();
+  if (!installed) {
+    offloaded.state = OffloadedLeg::State::slow_path;
+    offloaded.reason = "the kernel cannot relay it (see the log)";
+    offloaded.not_before = clock_.now() + kHoldOff;
+    log_warning("flow not offloaded local={} reason={}", wanted.local.to_string(),
+                quoted(installed.error().message));
+    return;
+  }
+  offloaded.state = OffloadedLeg::State::in_kernel;
+  offloaded.reason = {};
+  offloaded.spec = wanted;
+  offloaded.kernel_forwarded = 0;
+  offloaded.slow_forwarded = watched.group->stats_of(leg, Component::rtp).forwarded.get();
+  share.id = *installed;
+  share.live.store(kernel_.stats(*installed), std::memory_order_release);
+  ++in_kernel_;
+  log_debug("flow offloaded local={} source={} destination={}", wanted.local.to_string(),
+            wanted.source.to_string(), wanted.destination.to_string());
+}
+
+void Offloader::check_in_kernel(Watched& watched, LegId leg, const KernelFlowSpec& wanted) {
+  OffloadedLeg& offloaded = watched.legs[index(leg)];
+  if (!makes_progress(watched, leg)) {
+    offloaded.not_before = clock_.now() + kHoldOff;
+    log_warning("flow taken back, the kernel makes no progress local={}",
+                offloaded.spec.local.to_string());
+    return come_back(watched, leg, "the kernel made no progress with it");
+  }
+  if (wanted == offloaded.spec) return;
+  const auto updated = kernel_.update(watched.group->kernel[index(leg)].id, wanted);
+  if (updated) {
+    offloaded.spec = wanted;
+    return;
+  }
+  come_back(watched, leg, "the kernel cannot relay it (see the log)");
+  log_warning("flow taken back local={} reason={}", wanted.local.to_string(),
+              quoted(updated.error().message));
+}
+
+bool Offloader::makes_progress(Watched& watched, LegId leg) {
+  OffloadedLeg& offloaded = watched.legs[index(leg)];
+  const KernelShare& share = watched.group->kernel[index(leg)];
+  const uint64_t slow = watched.group->stats_of(leg, Component::rtp).forwarded.get();
+  const uint64_t kernel =
+      read_kernel_counter(share.live.load(std::memory_order_relaxed)->forwarded);
+  const bool stuck = slow - offloaded.slow_forwarded >= kPacketsWithoutProgress &&
+                     kernel == offloaded.kernel_forwarded;
+  offloaded.slow_forwarded = slow;
+  offloaded.kernel_forwarded = kernel;
+  return !stuck;
+}
+
+void Offloader::come_back(Watched& watched, LegId leg, std::string_view reason) {
+  OffloadedLeg& offloaded = watched.legs[index(leg)];
+  // A copy under way must not be freed before the slow path has written it.
+  if (offloaded.state == OffloadedLeg::State::handing_over) {
+    handbacks_.push_back({std::move(offloaded.stream), offloaded.ticket});
+  }
+  const bool was_in_kernel = offloaded.state == OffloadedLeg::State::in_kernel;
+  offloaded.state = OffloadedLeg::State::slow_path;
+  offloaded.reason = reason;
+  if (!was_in_kernel) return;
+  KernelShare& share = watched.group->kernel[index(leg)];
+  const KernelFlowReport report = kernel_.remove(share.id);
+  share.last_seen_ns.store(static_cast<int64_t>(report.stats.last_seen_ns),
+                           std::memory_order_relaxed);
+  share.last_rtp.store(report.stats.last_rtp, std::memory_order_relaxed);
+  share.live.store(nullptr, std::memory_order_release);
+  add_to(share.before, report.stats);
+  add_to(retired_, report.stats);
+  --in_kernel_;
+  Handback handback{std::make_unique<RtpStreamState>(report.stream), {}};
+  handback.ticket = slow_path_.resume_stream(*watched.group, leg, *handback.stream);
+  handbacks_.push_back(std::move(handback));
+}
+
+void Offloader::schedule(Watched& watched, Duration wait) {
+  watched.wait = std::max<Duration>(wait, kFirstLook);
+  watched.next_look = clock_.now() + wait;
+  looks_.push({watched.next_look, watched.serial});
+}
+
+bool Offloader::stands_on_changed(const Watched& watched, const FlowGroupSpec& spec) const {
+  if (spec.complete != watched.spec.complete ||
+      spec.duplicate_small_packets != watched.spec.duplicate_small_packets) {
+    return true;
+  }
+  return std::any_of(kLegs.begin(), kLegs.end(), [&](LegId id) {
+    const LegSpec& before = watched.spec.legs[index(id)];
+    const LegSpec& after = spec.legs[index(id)];
+    return before.sockets != after.sockets || before.local != after.local ||
+           before.signalled != after.signalled || before.policy != after.policy;
+  });
+}
+
+}  // namespace relay

@@ -1,0 +1,97 @@
+// A ForwardingPlane over the slow path and the kernel: everything goes to the slow path, and what
+// needs nothing but forwarding is moved on into the kernel, flow by flow.
+//
+// An RTP flow goes down once both legs' latches are held and uncontested, and comes back before
+// anything it stands on changes: another endpoint signalled, new ports, hold by policy, delete.
+// Its RTP analysis goes along both ways. The socket stays open and the slow path keeps the latch:
+// what the kernel does not match is punted there, and a latch that moves is noticed by tick().
+// RTCP stays on the slow path. Control thread.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <queue>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "relay/base/clock.h"
+#include "relay/flow/forwarding_plane.h"
+#include "relay/flow/kernel_plane.h"
+
+namespace relay {
+
+class Offloader final : public ForwardingPlane {
+ public:
+  // All outlive the offloader.
+  Offloader(ForwardingPlane& slow_path, KernelPlane& kernel, const Clock& clock);
+
+  void install(FlowGroup& group, const FlowGroupSpec& spec) override;
+  PlaneTicket update(FlowGroup& group, const FlowGroupSpec& spec) override;
+  PlaneTicket remove(FlowGroup& group) override;
+  bool settled(const PlaneTicket& ticket) const override { return slow_path_.settled(ticket); }
+  PlaneTicket copy_stream(FlowGroup& group, LegId leg, RtpStreamState& to) override;
+  PlaneTicket resume_stream(FlowGroup& group, LegId leg, const RtpStreamState& from) override;
+  FlowPath path_of(const FlowGroup& group, LegId leg) const override;
+  PlaneCounters counters() const override;
+
+  // Every 20 ms: moves flows whose time has come.
+  void tick();
+  size_t flows_in_kernel() const { return in_kernel_; }
+
+ private:
+  struct OffloadedLeg {
+    enum class State : uint8_t { slow_path, handing_over, in_kernel };
+    State state = State::slow_path;
+    std::string_view reason = "not looked at so far";
+    std::unique_ptr<RtpStreamState> stream;  // while handing over
+    PlaneTicket ticket;
+    KernelFlowSpec spec;
+    Instant not_before{};                               // after a fall-back
+    uint64_t slow_forwarded = 0, kernel_forwarded = 0;  // when last looked at
+  };
+  struct Watched {
+    FlowGroup* group = nullptr;
+    FlowGroupSpec spec;
+    std::array<OffloadedLeg, 2> legs;
+    Duration wait{};
+    Instant next_look{};
+    uint64_t serial = 0;
+  };
+  struct Look {
+    Instant at;
+    uint64_t serial;
+    bool operator>(const Look& other) const { return at > other.at; }
+  };
+  struct Handback {  // a stream on its way back to the slow path
+    std::unique_ptr<RtpStreamState> stream;
+    PlaneTicket ticket;
+  };
+
+  void look(Watched& watched);
+  void look_at_leg(Watched& watched, LegId leg);
+  void go_down(Watched& watched, LegId leg, const KernelFlowSpec& wanted);
+  void check_in_kernel(Watched& watched, LegId leg, const KernelFlowSpec& wanted);
+  bool makes_progress(Watched& watched, LegId leg);
+  void come_back(Watched& watched, LegId leg, std::string_view reason);
+  void schedule(Watched& watched, Duration wait);
+  bool stands_on_changed(const Watched& watched, const FlowGroupSpec& spec) const;
+
+  ForwardingPlane& slow_path_;
+  KernelPlane& kernel_;
+  const Clock& clock_;
+  std::unordered_map<const FlowGroup*, std::unique_ptr<Watched>> watched_;
+  std::unordered_map<uint64_t, Watched*> by_serial_;
+  std::priority_queue<Look, std::vector<Look>, std::greater<>> looks_;
+  std::deque<Handback> handbacks_;
+  std::atomic<uint32_t> attention_{0};
+  uint32_t attention_seen_ = 0;
+  uint64_t last_serial_ = 0;
+  size_t in_kernel_ = 0;
+  PlaneCounters retired_;  // what the kernel did for flows that have come back
+};
+
+}  // namespace relay
