@@ -4,10 +4,12 @@ fastpath_tool. Exit code 77 without the privileges it needs."""
 
 import contextlib
 import ctypes
+import fcntl
 import os
 import select
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -19,6 +21,7 @@ INSTANCE = f"relay-fp{os.getpid()}"
 CLONE_NEWNET = 0x40000000
 SO_RCVMARK = 75
 TAKE_OVERS = 20
+SIOCETHTOOL, ETHTOOL_STXCSUM = 0x8946, 0x17
 LIBC = ctypes.CDLL(None, use_errno=True)
 HOME = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
 
@@ -72,6 +75,14 @@ def udp(namespace, address, port):
         return made
 
 
+def set_checksum_offload(namespace, device, on):
+    """What `ethtool -K DEVICE tx` does: whether the stack leaves checksums to the device."""
+    value = ctypes.create_string_buffer(struct.pack("II", ETHTOOL_STXCSUM, on))
+    request = struct.pack("16sP", device.encode(), ctypes.addressof(value)).ljust(40, b"\0")
+    with inside(namespace), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        fcntl.ioctl(sock, SIOCETHTOOL, request)
+
+
 def rtp(sequence, ssrc=1, payload=160):
     head = bytes([0x80, 0]) + sequence.to_bytes(2, "big") + (sequence * 160).to_bytes(4, "big")
     return head + ssrc.to_bytes(4, "big") + bytes(payload)
@@ -90,6 +101,11 @@ def receive(sock, count, timeout_s=5.0):
 
 def nothing_for(sock, wait_s=0.2):
     return receive(sock, 1, wait_s) == []
+
+
+def until(attempt):
+    """Tries up to 50 times, until the last thing `attempt` returns is something."""
+    return any(attempt(n)[-1] for n in range(50))
 
 
 def sequences(packets):
@@ -246,6 +262,26 @@ def test_ipv6(tool, _):
     call.close()
 
 
+def test_checksum_offloads(tool, _):
+    """Without offload at the phone its packets come with whole checksums; without offload on our
+    way out the stack completes what we have rewritten. The receiver verifies either way."""
+    for addresses in ((RELAY_A, PHONE_A, RELAY_B, PHONE_B),
+                      (RELAY_A6, PHONE_A6, RELAY_B6, PHONE_B6)):
+        call = Call(tool, *addresses)
+        for at_phones in (True, False):
+            for at_relay in (True, False):
+                for phone, ours in (("a", "ra"), ("b", "rb")):
+                    set_checksum_offload(phone, "eth0", at_phones)
+                    set_checksum_offload("relay", ours, at_relay)
+                call.talk(1, 20)
+        for phone, ours in (("a", "ra"), ("b", "rb")):
+            set_checksum_offload(phone, "eth0", True)
+            set_checksum_offload("relay", ours, True)
+        tool.stats(call.flow_forth, "remove")
+        tool.stats(call.flow_back, "remove")
+        call.close()
+
+
 def test_parties_on_this_host(tool, _):
     """A party on the relay's own host, once as destination and once as source; then two flows that
     feed each other, which TTL must end."""
@@ -260,9 +296,15 @@ def test_parties_on_this_host(tool, _):
             local.sendto(rtp(sequence), (relay_b, 35002))
             heard = receive(phone, 1)
             check(heard == [(rtp(sequence), (relay_a, 35000))], f"the phone heard {heard}")
+        ours = udp("relay", relay_b, 35002)
+        tool.ask(f"update {back} {relay_b}/35002 {relay_a}/45000 {relay_a}/35000 {phone_a}/40000 tee")
+        local.sendto(rtp(100), (relay_b, 35002))
+        check(receive(ours, 1) == [(rtp(100), (relay_a, 45000))], "teed on lo is the socket's")
+        check(nothing_for(phone, 0.05), "teed on lo: relayed as well")
         tool.stats(forth, "remove")
         tool.stats(back, "remove")
         local.close()
+        ours.close()
         one = tool.install(f"{relay_a}/36000 {relay_a}/36002 {relay_a}/36004 {relay_a}/36006")
         two = tool.install(f"{relay_a}/36006 {relay_a}/36004 {relay_a}/36002 {relay_a}/36000")
         source = udp("relay", relay_a, 36002)
@@ -322,19 +364,20 @@ def test_mtu_and_routes(tool, _):
     call.b.sendto(rtp(6), call.to_b)
     check(len(receive(call.a, 1)) == 1, "nothing after a new MAC address")
     call.talk(7, 5)
+    # Our way out goes down: the socket takes over until it is back.
+    ip("link set rb down", "relay")
+    came_up = until(lambda n: (call.a.sendto(rtp(100 + n), call.to_a), receive(call.relay_a, 1, 0.1)))
+    check(came_up, "with its way out down a flow is still the kernel's")
+    ip("link set rb up", "relay")
+    check(until(lambda n: (call.a.sendto(rtp(200 + n), call.to_a), receive(call.b, 1, 0.1))),
+          "the flow did not come back to the kernel")
     # Phone b's address moves behind interface ra.
     ip(f"addr add {PHONE_B}/32 dev lo", "a")
     ip(f"route add {RELAY_B}/32 dev eth0", "a")
     ip(f"route add {PHONE_B}/32 via {PHONE_A} dev ra", "relay")
-    tool.ask("status")  # it has had the news of the route by then, or it is read with the next
     moved = udp("a", PHONE_B, 50000)
-    heard = []
-    for sequence in range(20, 70):
-        call.a.sendto(rtp(sequence), call.to_a)
-        heard += receive(moved, 1, 0.1)
-        if heard:
-            break
-    check(heard != [], "the flow did not follow the route")
+    check(until(lambda n: (call.a.sendto(rtp(300 + n), call.to_a), receive(moved, 1, 0.1))),
+          "the flow did not follow the route")
     ip(f"route del {PHONE_B}/32", "relay")
     ip(f"addr del {PHONE_B}/32 dev lo", "a")
     ip(f"route del {RELAY_B}/32", "a")
@@ -436,7 +479,7 @@ def main():
                               "fast path: active on lo (clsact), ra (clsact), rb (clsact)"),
               tool.status)
         mark = int(tool.ask("mark"))
-        for test in (test_call, test_ipv6, test_parties_on_this_host, test_new_interface,
+        for test in (test_call, test_ipv6, test_checksum_offloads, test_parties_on_this_host, test_new_interface,
                      test_mtu_and_routes,
                      test_kill_and_take_over, test_shut_down_and_clsact):
             print(test.__name__, flush=True)

@@ -102,14 +102,16 @@ inlined struct Exit exit_of(const struct FastpathFlow* flow, enum PacketKind kin
 }
 
 inlined struct Verdict can_leave(struct __sk_buff* skb, const struct Packet* packet,
-                                 const struct Exit* exit) {
+                                 const struct FastpathFlow* flow, const struct Exit* exit) {
   __u32 mtu = 0;
   if (exit->way->ifindex == 0) return PUNT(no_route);
   const long error = bpf_check_mtu(skb, exit->way->ifindex, &mtu, 0, 0);
   if (error < 0) return PUNT(no_route);
   if (error > 0) return PUNT(too_big);
-  if (skb->ifindex == kLoopbackIfindex && ttl_of(skb, packet) <= 1) return DROP(loop);
-  return FORWARD;
+  if (skb->ifindex != kLoopbackIfindex) return FORWARD;
+  if (ttl_of(skb, packet) <= 1) return DROP(loop);
+  // A copy that enters lo once more has lost its route and would be a martian there.
+  return flow->flags & kFlowTee ? PUNT(local_tee) : FORWARD;
 }
 
 inlined void analyse(struct __sk_buff* skb, const struct Packet* packet, __u32 slot, __u64 now_ns) {
@@ -211,7 +213,7 @@ int rtpp_relay(struct __sk_buff* skb) {
   struct Verdict verdict = judge(skb, &packet, flow, stats, config, now_ns, &kind);
   if (verdict.kind == verdict_forward) {
     const struct Exit exit = exit_of(flow, kind);
-    verdict = can_leave(skb, &packet, &exit);
+    verdict = can_leave(skb, &packet, flow, &exit);
     if (verdict.kind == verdict_forward) {
       if (kind == packet_rtp) analyse(skb, &packet, flow->slot, now_ns);
       if (flow->flags & kFlowTee) tee(skb, config, stats);
