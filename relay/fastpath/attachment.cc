@@ -30,7 +30,7 @@ bool is_unknown_to_kernel(int error) {
 
 Result<Attachment> attach_tcx(const BpfProgram& program, const Interface& interface,
                               const std::string& pin_path, bool& unknown) {
-  Attachment attachment{interface, HookKind::tcx, {}, pin_path};
+  Attachment attachment{interface, HookKind::tcx, {}, pin_path, 0};
   if (!pin_path.empty()) {
     UniqueFd pinned(bpf_obj_get(pin_path.c_str()));
     if (pinned && interface_of(pinned.get()) == interface.ifindex) {
@@ -99,7 +99,7 @@ Result<Attachment> attach_clsact(const BpfProgram& program, const Interface& int
   if (const int error = bpf_tc_attach(&hook, &options); error != 0) {
     return fail_errno("cannot attach to " + interface.name + " by clsact", -error);
   }
-  return Attachment{interface, HookKind::clsact, {}, {}};
+  return Attachment{interface, HookKind::clsact, {}, {}, options.prog_id};
 }
 
 }  // namespace
@@ -120,7 +120,9 @@ bool is_attached(const Attachment& attachment) {
   if (attachment.kind == HookKind::tcx) {
     return interface_of(attachment.link.get()) == attachment.interface.ifindex;
   }
-  return name_in_place(attachment.interface) == kProgramName;
+  bpf_tc_hook hook = hook_of(attachment.interface);
+  bpf_tc_opts options = filter_options();
+  return bpf_tc_query(&hook, &options) == 0 && options.prog_id == attachment.program_id;
 }
 
 void detach(Attachment& attachment) {

@@ -18,15 +18,16 @@ const char* to_string(HookKind kind);
 struct Attachment {
   Interface interface;
   HookKind kind = HookKind::tcx;
-  UniqueFd link;         // tcx
-  std::string pin_path;  // tcx; empty: not pinned
+  UniqueFd link;            // tcx
+  std::string pin_path;     // tcx; empty: not pinned
+  uint32_t program_id = 0;  // clsact
 };
 
 // Takes over the link pinned at `pin_path`, or the filter, without a packet passing unseen;
 // attaches anew if there is none. An empty `pin_path` pins nothing. `allow_tcx` is for tests.
 Result<Attachment> attach(const BpfProgram& program, const Interface& interface,
                           const std::string& pin_path, bool allow_tcx = true);
-// True while the attachment is on a living interface.
+// True while the attachment is on a living interface. Needs no privileges.
 bool is_attached(const Attachment& attachment);
 void detach(Attachment& attachment);
 

@@ -3,7 +3,7 @@
 //   install LOCAL SOURCE EGRESS DESTINATION [tee] [tos=N] [rtcp=EGRESS,DESTINATION] → "flow N"
 //   update N LOCAL SOURCE EGRESS DESTINATION …     → "ok"
 //   stats N, remove N                              → "received=1 forwarded=1 …"
-//   status, mark, shutdown
+//   become UID, status, mark, shutdown
 // It starts with its status, and in mode keep with "adopted N LOCAL" lines. Endpoints are
 // ADDRESS/PORT.
 #include <fmt/core.h>
@@ -94,6 +94,9 @@ std::string answer(Fastpath& fastpath, const std::string& line) {
   }
   size_t index = flows.size();
   words >> index;
+  if (command == "become") {
+    return ::setuid(static_cast<uid_t>(index)) == 0 ? "ok" : "error setuid";
+  }
   if (index >= flows.size()) return "error unknown command or flow: " + line;
   if (command == "stats") return describe(fastpath.report(flows[index]));
   if (command == "remove") return describe(fastpath.remove(flows[index]));

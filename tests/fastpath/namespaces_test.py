@@ -262,6 +262,33 @@ def test_ipv6(tool, _):
     call.close()
 
 
+def test_without_root(tool, _, kind="tcx"):
+    """As the daemon does with -u. The pins are root's: the successor is."""
+    if kind == "clsact":
+        tool.shut_down()
+        tool = Tool("clsact", RELAY_A, RELAY_B)
+    tool.ask("become 65534")
+    call = Call(tool, RELAY_A, PHONE_A, RELAY_B, PHONE_B)
+    call.talk(1, 20)
+    tool.ask(f"update {call.flow_back} {call.back} tos=184")
+    ip("addr add 192.0.2.99/32 dev lo", "relay")
+    time.sleep(1.1)  # changes are looked at once a second, and must not cost an attachment
+    before, status = tool.status, tool.ask("status")
+    check(status.startswith(before.split(";")[0]), status)
+    call.talk(21, 20)
+    stats = tool.stats(call.flow_forth, "remove")
+    check(stats["forwarded"] == 40 == stats["unique"], f"counted {stats}")
+    tool.stats(call.flow_back, "remove")
+    call.close()
+    tool.kill()
+    return Tool("fresh", RELAY_A, RELAY_B, RELAY_A6, RELAY_B6, RELAY_C)
+
+
+def test_without_root_by_clsact(tool, mark):
+    ip("addr del 192.0.2.99/32 dev lo", "relay")
+    return test_without_root(tool, mark, "clsact")
+
+
 def test_checksum_offloads(tool, _):
     """Without offload at the phone its packets come with whole checksums; without offload on our
     way out the stack completes what we have rewritten. The receiver verifies either way."""
@@ -479,7 +506,7 @@ def main():
                               "fast path: active on lo (clsact), ra (clsact), rb (clsact)"),
               tool.status)
         mark = int(tool.ask("mark"))
-        for test in (test_call, test_ipv6, test_checksum_offloads, test_parties_on_this_host, test_new_interface,
+        for test in (test_call, test_ipv6, test_without_root, test_without_root_by_clsact, test_checksum_offloads, test_parties_on_this_host, test_new_interface,
                      test_mtu_and_routes,
                      test_kill_and_take_over, test_shut_down_and_clsact):
             print(test.__name__, flush=True)
