@@ -150,6 +150,7 @@ void Daemon::every_second() {
   sessions_->expire();
   sessions_->overload().sample(cpu_time_used(), available_cpus(), clock_.now());
   dispatcher_->tick();
+  fast_path_->keep_alive();
   if (sessions_->drained()) loop_->stop();
 }
 

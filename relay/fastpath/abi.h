@@ -68,4 +68,8 @@ struct FastpathConfig {
   // Until then user space watches the routes and the flows' next hops are right; after that the
   // kernel looks up its own.
   __u64 hops_until_ns;
+  // Set where nothing is pinned: after hops_until_ns nothing is relayed, for whoever would end the
+  // flows is dead, and a clsact filter outlives its process.
+  __u32 needs_owner;
+  __u32 reserved;
 };

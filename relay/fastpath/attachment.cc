@@ -23,37 +23,6 @@ uint32_t interface_of(int link) {
   return info.xdp.ifindex;  // tcx has it in the same place
 }
 
-// Kernels before 6.6 know neither the attach type nor a link for it.
-bool is_unknown_to_kernel(int error) {
-  return error == EINVAL || error == EOPNOTSUPP;
-}
-
-Result<Attachment> attach_tcx(const BpfProgram& program, const Interface& interface,
-                              const std::string& pin_path, bool& unknown) {
-  Attachment attachment{interface, HookKind::tcx, {}, pin_path, 0};
-  if (!pin_path.empty()) {
-    UniqueFd pinned(bpf_obj_get(pin_path.c_str()));
-    if (pinned && interface_of(pinned.get()) == interface.ifindex) {
-      if (bpf_link_update(pinned.get(), program.fd(), nullptr) != 0) {
-        return fail_errno("cannot put the new program in place at " + interface.name);
-      }
-      attachment.link = std::move(pinned);
-      return attachment;
-    }
-    if (pinned && ::unlink(pin_path.c_str()) != 0) return fail_errno("cannot remove " + pin_path);
-  }
-  attachment.link = UniqueFd(
-      bpf_link_create(program.fd(), static_cast<int>(interface.ifindex), kTcxIngress, nullptr));
-  if (!attachment.link) {
-    unknown = is_unknown_to_kernel(errno);
-    return fail_errno("cannot attach to " + interface.name + " by tcx");
-  }
-  if (!pin_path.empty() && bpf_obj_pin(attachment.link.get(), pin_path.c_str()) != 0) {
-    return fail_errno("cannot pin " + pin_path);
-  }
-  return attachment;
-}
-
 bpf_tc_hook hook_of(const Interface& interface) {
   bpf_tc_hook hook{};
   hook.sz = sizeof hook;
@@ -80,6 +49,46 @@ std::string name_in_place(const Interface& interface) {
   uint32_t size = sizeof info;
   if (!other || bpf_obj_get_info_by_fd(other.get(), &info, &size) != 0) return "unknown";
   return info.name;
+}
+
+// Also one that a predecessor without tcx has left.
+void remove_filter(const Interface& interface) {
+  if (name_in_place(interface) != kProgramName) return;
+  bpf_tc_hook hook = hook_of(interface);
+  bpf_tc_opts options = filter_options();
+  bpf_tc_detach(&hook, &options);
+}
+
+// Kernels before 6.6 know neither the attach type nor a link for it.
+bool is_unknown_to_kernel(int error) {
+  return error == EINVAL || error == EOPNOTSUPP;
+}
+
+Result<Attachment> attach_tcx(const BpfProgram& program, const Interface& interface,
+                              const std::string& pin_path, bool& unknown) {
+  Attachment attachment{interface, HookKind::tcx, {}, pin_path, 0};
+  if (!pin_path.empty()) {
+    UniqueFd pinned(bpf_obj_get(pin_path.c_str()));
+    if (pinned && interface_of(pinned.get()) == interface.ifindex) {
+      if (bpf_link_update(pinned.get(), program.fd(), nullptr) != 0) {
+        return fail_errno("cannot put the new program in place at " + interface.name);
+      }
+      attachment.link = std::move(pinned);
+      return attachment;
+    }
+    if (pinned && ::unlink(pin_path.c_str()) != 0) return fail_errno("cannot remove " + pin_path);
+  }
+  remove_filter(interface);
+  attachment.link = UniqueFd(
+      bpf_link_create(program.fd(), static_cast<int>(interface.ifindex), kTcxIngress, nullptr));
+  if (!attachment.link) {
+    unknown = is_unknown_to_kernel(errno);
+    return fail_errno("cannot attach to " + interface.name + " by tcx");
+  }
+  if (!pin_path.empty() && bpf_obj_pin(attachment.link.get(), pin_path.c_str()) != 0) {
+    return fail_errno("cannot pin " + pin_path);
+  }
+  return attachment;
 }
 
 Result<Attachment> attach_clsact(const BpfProgram& program, const Interface& interface) {
@@ -128,10 +137,7 @@ bool is_attached(const Attachment& attachment) {
 void detach(Attachment& attachment) {
   if (!attachment.pin_path.empty()) ::unlink(attachment.pin_path.c_str());
   attachment.link.reset();
-  if (attachment.kind != HookKind::clsact) return;
-  bpf_tc_hook hook = hook_of(attachment.interface);
-  bpf_tc_opts options = filter_options();
-  bpf_tc_detach(&hook, &options);
+  if (attachment.kind == HookKind::clsact) remove_filter(attachment.interface);
 }
 
 }  // namespace relay

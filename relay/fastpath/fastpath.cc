@@ -24,6 +24,10 @@ constexpr int kPuntBurst = 20;
 // takes about 0.1 s.
 constexpr Duration kRefreshInterval = std::chrono::seconds(1);
 
+uint64_t until() {
+  return static_cast<uint64_t>(to_ns(steady_now() + kKernelWatch));
+}
+
 std::string join(const std::vector<std::string>& parts) {
   std::string text;
   for (const std::string& part : parts) text += (text.empty() ? "" : ", ") + part;
@@ -124,6 +128,8 @@ Result<void> KernelFastpath::configure() {
   config_.layout = kFastpathLayout;
   config_.punt_interval_ns = static_cast<uint64_t>(options_.punt_interval.count());
   config_.punt_burst_ns = config_.punt_interval_ns * kPuntBurst;
+  config_.needs_owner = options_.pin ? 0 : 1;
+  config_.hops_until_ns = until();
   while (config_.tee_mark == 0) {
     if (::getrandom(&config_.tee_mark, sizeof config_.tee_mark, 0) < 0) {
       return fail_errno("cannot choose a mark");
@@ -202,7 +208,7 @@ void KernelFastpath::refresh(Instant now) {
 
 void KernelFastpath::keep_alive() {
   on_network_change();  // first: what follows vouches for the flows' next hops
-  config_.hops_until_ns = static_cast<uint64_t>(to_ns(steady_now() + kKernelWatch));
+  config_.hops_until_ns = until();
   if (auto written = program_->write_config(config_); !written) {
     log_warning("fast path: next hops cannot be vouched for reason={}",
                 quoted(written.error().message));

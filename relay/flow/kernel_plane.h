@@ -83,8 +83,9 @@ class KernelPlane {
   // at most once a second; what comes in between is for keep_alive().
   virtual int network_descriptor() const = 0;
   virtual void on_network_change() = 0;
-  // To be called once a second. When it is not for kKernelWatch, the kernel no longer relies on
-  // this process to know the routes and looks up its own, for a little more time a packet.
+  // To be called once a second. When it is not for kKernelWatch, a pinned fast path no longer
+  // relies on this process to know the routes and looks up its own, for a little more time a
+  // packet; one that is not pinned relays no more.
   virtual void keep_alive() = 0;
 };
 

@@ -243,6 +243,26 @@ TEST_CASE("on lo a flow with a tee is the socket's, and a copy is known by its m
   CHECK(report.stats.teed == 0);
 }
 
+TEST_CASE("a fast path that needs its owner ends with him") {
+  LoadedProgram loaded;
+  FastpathConfig config{};
+  const KernelFlowSpec spec = flow_v4();
+  const KernelFlowId id = loaded.install(spec);
+  const auto after = [](Duration wait) {
+    return static_cast<uint64_t>(to_ns(steady_now() + wait));
+  };
+  config.hops_until_ns = after(-1ms);
+  loaded.configure(config);
+  CHECK(loaded.run(spec, kRtp).verdict == kRedirect);
+  config.needs_owner = 1;
+  loaded.configure(config);
+  CHECK(loaded.run(spec, kRtp).verdict == kNext);
+  config.hops_until_ns = after(1h);
+  loaded.configure(config);
+  CHECK(loaded.run(spec, kRtp).verdict == kRedirect);
+  CHECK(loaded.flows().remove(id, steady_now()).stats.forwarded == 2);
+}
+
 TEST_CASE("an update changes the way, and keeps the figures") {
   LoadedProgram loaded;
   KernelFlowSpec spec = flow_v4();

@@ -208,6 +208,7 @@ int rtpp_relay(struct __sk_buff* skb) {
   if (!stats) return kNext;
 
   const __u64 now_ns = bpf_ktime_get_ns();
+  if (config->needs_owner && now_ns >= config->hops_until_ns) return kNext;
   enum PacketKind kind = packet_other;
   int tc_forward = kDrop;
   struct Verdict verdict = judge(skb, &packet, flow, stats, config, now_ns, &kind);
