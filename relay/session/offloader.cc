@@ -19,6 +19,8 @@ constexpr Duration kLookWhileOffloaded = 1s;
 constexpr Duration kHoldOff = 60s;
 // So many packets on the slow path, and none in the kernel, are no coincidence.
 constexpr uint64_t kPacketsWithoutProgress = 25;
+constexpr std::string_view kNoProgress = "the kernel made no progress with it";
+constexpr std::string_view kRefused = "the kernel cannot relay it (see the log)";
 
 int tos_of(int socket, Family family) {
   int tos = -1;
@@ -88,6 +90,13 @@ void add_to(PlaneCounters& counters, const KernelFlowStats& stats) {
 
 Offloader::Offloader(ForwardingPlane& slow_path, KernelPlane& kernel, const Clock& clock)
     : slow_path_(slow_path), kernel_(kernel), clock_(clock) {}
+
+Offloader::~Offloader() {
+  for (Handback& handback : handbacks_) {
+    // A thread that has not let go may write to it for as long as it lives.
+    if (!slow_path_.settled(handback.ticket)) static_cast<void>(handback.stream.release());
+  }
+}
 
 void Offloader::install(FlowGroup& group, const FlowGroupSpec& spec) {
   auto watched = std::make_unique<Watched>();
@@ -195,16 +204,14 @@ void Offloader::look(Watched& watched) {
 
 void Offloader::look_at_leg(Watched& watched, LegId leg) {
   OffloadedLeg& offloaded = watched.legs[index(leg)];
+  // Before the latches are read: what was signalled ahead of the copy has then reached them.
+  const bool is_copied =
+      offloaded.state == OffloadedLeg::State::handing_over && slow_path_.settled(offloaded.ticket);
   auto wanted = plan(*watched.group, watched.spec, leg);
   if (wanted && clock_.now() < offloaded.not_before) {
-    wanted = tl::unexpected<std::string_view>("the kernel made no progress with it");
+    wanted = tl::unexpected<std::string_view>(offloaded.held_off_for);
   }
-  if (!wanted) {
-    if (offloaded.state == OffloadedLeg::State::in_kernel) come_back(watched, leg, wanted.error());
-    offloaded.state = OffloadedLeg::State::slow_path;
-    offloaded.reason = wanted.error();
-    return;
-  }
+  if (!wanted) return come_back(watched, leg, wanted.error());
   switch (offloaded.state) {
     case OffloadedLeg::State::slow_path:
       offloaded.stream = std::make_unique<RtpStreamState>();
@@ -213,7 +220,7 @@ void Offloader::look_at_leg(Watched& watched, LegId leg) {
       offloaded.reason = "on its way into the kernel";
       return;
     case OffloadedLeg::State::handing_over:
-      if (slow_path_.settled(offloaded.ticket)) go_down(watched, leg, *wanted);
+      if (is_copied) go_down(watched, leg, *wanted);
       return;
     case OffloadedLeg::State::in_kernel:
       check_in_kernel(watched, leg, *wanted);
@@ -228,8 +235,7 @@ void Offloader::go_down(Watched& watched, LegId leg, const KernelFlowSpec& wante
   offloaded.stream.reset();
   if (!installed) {
     offloaded.state = OffloadedLeg::State::slow_path;
-    offloaded.reason = "the kernel cannot relay it (see the log)";
-    offloaded.not_before = clock_.now() + kHoldOff;
+    hold_off(offloaded, kRefused);
     log_warning("flow not offloaded local={} reason={}", wanted.local.to_string(),
                 quoted(installed.error().message));
     return;
@@ -249,10 +255,10 @@ void Offloader::go_down(Watched& watched, LegId leg, const KernelFlowSpec& wante
 void Offloader::check_in_kernel(Watched& watched, LegId leg, const KernelFlowSpec& wanted) {
   OffloadedLeg& offloaded = watched.legs[index(leg)];
   if (!makes_progress(watched, leg)) {
-    offloaded.not_before = clock_.now() + kHoldOff;
+    hold_off(offloaded, kNoProgress);
     log_warning("flow taken back, the kernel makes no progress local={}",
                 offloaded.spec.local.to_string());
-    return come_back(watched, leg, "the kernel made no progress with it");
+    return come_back(watched, leg, kNoProgress);
   }
   if (wanted == offloaded.spec) return;
   const auto updated = kernel_.update(watched.group->kernel[index(leg)].id, wanted);
@@ -260,7 +266,7 @@ void Offloader::check_in_kernel(Watched& watched, LegId leg, const KernelFlowSpe
     offloaded.spec = wanted;
     return;
   }
-  come_back(watched, leg, "the kernel cannot relay it (see the log)");
+  come_back(watched, leg, kRefused);
   log_warning("flow taken back local={} reason={}", wanted.local.to_string(),
               quoted(updated.error().message));
 }
@@ -276,6 +282,11 @@ bool Offloader::makes_progress(Watched& watched, LegId leg) {
   offloaded.slow_forwarded = slow;
   offloaded.kernel_forwarded = kernel;
   return !stuck;
+}
+
+void Offloader::hold_off(OffloadedLeg& offloaded, std::string_view reason) {
+  offloaded.reason = offloaded.held_off_for = reason;
+  offloaded.not_before = clock_.now() + kHoldOff;
 }
 
 void Offloader::come_back(Watched& watched, LegId leg, std::string_view reason) {
@@ -297,6 +308,8 @@ void Offloader::come_back(Watched& watched, LegId leg, std::string_view reason) 
   add_to(share.before, report.stats);
   add_to(retired_, report.stats);
   --in_kernel_;
+  // Nothing passed there, so the slow path's own analysis is the newer one.
+  if (report.stats.forwarded == 0) return;
   Handback handback{std::make_unique<RtpStreamState>(report.stream), {}};
   handback.ticket = slow_path_.resume_stream(*watched.group, leg, *handback.stream);
   handbacks_.push_back(std::move(handback));

@@ -28,6 +28,9 @@ class Offloader final : public ForwardingPlane {
  public:
   // All outlive the offloader.
   Offloader(ForwardingPlane& slow_path, KernelPlane& kernel, const Clock& clock);
+  ~Offloader() override;
+  Offloader(const Offloader&) = delete;
+  Offloader& operator=(const Offloader&) = delete;
 
   void install(FlowGroup& group, const FlowGroupSpec& spec) override;
   PlaneTicket update(FlowGroup& group, const FlowGroupSpec& spec) override;
@@ -50,7 +53,8 @@ class Offloader final : public ForwardingPlane {
     std::unique_ptr<RtpStreamState> stream;  // while handing over
     PlaneTicket ticket;
     KernelFlowSpec spec;
-    Instant not_before{};                               // after a fall-back
+    Instant not_before{};                               // after a fall-back, …
+    std::string_view held_off_for;                      // … and why that was
     uint64_t slow_forwarded = 0, kernel_forwarded = 0;  // when last looked at
   };
   struct Watched {
@@ -76,6 +80,7 @@ class Offloader final : public ForwardingPlane {
   void go_down(Watched& watched, LegId leg, const KernelFlowSpec& wanted);
   void check_in_kernel(Watched& watched, LegId leg, const KernelFlowSpec& wanted);
   bool makes_progress(Watched& watched, LegId leg);
+  void hold_off(OffloadedLeg& offloaded, std::string_view reason);
   void come_back(Watched& watched, LegId leg, std::string_view reason);
   void schedule(Watched& watched, Duration wait);
   bool stands_on_changed(const Watched& watched, const FlowGroupSpec& spec) const;

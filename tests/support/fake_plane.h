@@ -1,9 +1,12 @@
-// A forwarding plane without threads and sockets: specs are applied at once, packets are handed in
-// by the test, tickets settle at once or when the test says so.
+// A forwarding plane without threads and sockets: packets are handed in by the test. What it is
+// told it carries out at once, or in order and when the test says so, as a busy thread would.
 #pragma once
 
 #include <cstdint>
+#include <deque>
+#include <functional>
 #include <set>
+#include <utility>
 
 #include "relay/base/assert.h"
 #include "relay/base/clock.h"
@@ -15,34 +18,44 @@ class FakePlane final : public ForwardingPlane {
  public:
   explicit FakePlane(const Clock& clock) : clock_(clock) {}
 
+  std::function<void(const char*)> on_call;
+  std::function<void()> before_settled;  // is asked
+
   void install(FlowGroup& group, const FlowGroupSpec& spec) override {
     RELAY_ASSERT(installed_.insert(&group).second);
-    apply_spec(group, spec, clock_.now());
+    post("install", [this, &group, spec] { apply_spec(group, spec, clock_.now()); });
   }
   PlaneTicket update(FlowGroup& group, const FlowGroupSpec& spec) override {
     RELAY_ASSERT(installed_.count(&group) == 1);
-    apply_spec(group, spec, clock_.now());
-    return next_ticket();
+    return post("update", [this, &group, spec] { apply_spec(group, spec, clock_.now()); });
   }
   PlaneTicket remove(FlowGroup& group) override {
     RELAY_ASSERT(installed_.erase(&group) == 1);
-    return next_ticket();
+    return post("remove", [] {});
   }
-  bool settled(const PlaneTicket& ticket) const override { return ticket.sequence <= settled_; }
+  bool settled(const PlaneTicket& ticket) const override {
+    if (before_settled) before_settled();
+    return ticket.sequence <= settled_;
+  }
   PlaneTicket copy_stream(FlowGroup& group, LegId leg, RtpStreamState& to) override {
-    to = group.analyser[index(leg)].state();
-    return next_ticket();
+    return post("copy_stream", [&group, leg, &to] { to = group.analyser[index(leg)].state(); });
   }
   PlaneTicket resume_stream(FlowGroup& group, LegId leg, const RtpStreamState& from) override {
-    relay::resume_stream(group, leg, from);
-    return next_ticket();
+    return post("resume_stream", [&group, leg, &from] { relay::resume_stream(group, leg, from); });
   }
   FlowPath path_of(const FlowGroup&, LegId) const override { return {false, "no fast path"}; }
   PlaneCounters counters() const override { return counters_; }
 
-  // From now on tickets stay open until settle_all().
+  // From now on calls are carried out, and their tickets settle, by settle() only.
   void hold_tickets() { settles_at_once_ = false; }
-  void settle_all() { settled_ = issued_; }
+  void settle(size_t calls) {
+    for (; calls > 0 && !posts_.empty(); --calls) {
+      posts_.front()();
+      posts_.pop_front();
+      ++settled_;
+    }
+  }
+  void settle_all() { settle(posts_.size()); }
   void settle_at_once() {
     settles_at_once_ = true;
     settle_all();
@@ -63,10 +76,12 @@ class FakePlane final : public ForwardingPlane {
   }
 
  private:
-  PlaneTicket next_ticket() {
-    ++issued_;
-    if (settles_at_once_) settled_ = issued_;
-    return {0, issued_};
+  PlaneTicket post(const char* call, std::function<void()> what) {
+    if (on_call) on_call(call);
+    posts_.push_back(std::move(what));
+    const uint64_t sequence = settled_ + posts_.size();
+    if (settles_at_once_) settle_all();
+    return {0, sequence};
   }
   void count(FlowStats& stats, const Verdict& verdict) {
     switch (verdict.kind) {
@@ -93,7 +108,8 @@ class FakePlane final : public ForwardingPlane {
   std::set<FlowGroup*> installed_;
   PlaneCounters counters_;
   bool settles_at_once_ = true;
-  uint64_t issued_ = 0, settled_ = 0;
+  std::deque<std::function<void()>> posts_;
+  uint64_t settled_ = 0;
 };
 
 }  // namespace relay
