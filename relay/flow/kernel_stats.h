@@ -1,5 +1,5 @@
 // What the kernel program counts for one flow: plain C in memory shared with the kernel. The
-// program writes, this process only reads (KernelStatsView in kernel_plane.h).
+// program writes, this process only reads (read_kernel_counter() in kernel_plane.h).
 #pragma once
 
 #include <linux/types.h>
