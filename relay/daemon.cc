@@ -55,7 +55,8 @@ Result<void> Daemon::open() {
   if (fast_path_->available()) start_offloading();
 
   // Last: sockets and pid file may need what an unprivileged user lacks.
-  if (auto dropped = drop_privileges(startup.user, startup.group); !dropped) return dropped;
+  const auto keep = fast_path_->available() ? KeptCapabilities::bpf : KeptCapabilities::none;
+  if (auto dropped = drop_privileges(startup.user, startup.group, keep); !dropped) return dropped;
   if (auto written = pid_file_.write(); !written) return written;
   return {};
 }
@@ -147,10 +148,10 @@ void Daemon::reload() {
 }
 
 void Daemon::every_second() {
+  fast_path_->keep_alive();
   sessions_->expire();
   sessions_->overload().sample(cpu_time_used(), available_cpus(), clock_.now());
   dispatcher_->tick();
-  fast_path_->keep_alive();
   if (sessions_->drained()) loop_->stop();
 }
 

@@ -8,6 +8,8 @@
 #include <cctype>
 #include <vector>
 
+#include "relay/base/clock.h"
+
 namespace relay {
 namespace {
 
@@ -65,6 +67,22 @@ void log_flush() {
 
 void log_write(LogLevel level, std::string_view line) {
   spdlog::default_logger_raw()->log(to_spdlog(level), line);
+}
+
+bool LogLimit::admit() {
+  const int64_t second = to_ns(steady_now()) / 1'000'000'000;
+  if (second != second_) {
+    if (left_out_ > 0) log_warning("more lines of this kind were left out count={}", left_out_);
+    second_ = second;
+    lines_ = 0;
+    left_out_ = 0;
+  }
+  if (lines_ < lines_per_second_) {
+    ++lines_;
+    return true;
+  }
+  ++left_out_;
+  return false;
 }
 
 std::optional<LogLevel> parse_log_level(std::string_view text) {

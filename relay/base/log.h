@@ -55,4 +55,26 @@ void log_error(fmt::format_string<Args...> format, Args&&... args) {
   log_at(LogLevel::error, format, std::forward<Args>(args)...);
 }
 
+// For lines that somebody outside can cause at will: so many a second, then only a count of what
+// was left out. One thread.
+class LogLimit {
+ public:
+  explicit LogLimit(uint32_t lines_per_second) : lines_per_second_(lines_per_second) {}
+
+  template <typename... Args>
+  void warning(fmt::format_string<Args...> format, Args&&... args) {
+    if (!log_enabled(LogLevel::warning) || !admit()) return;
+    log_write(LogLevel::warning, fmt::format(format, std::forward<Args>(args)...));
+  }
+
+ private:
+  // Says how many lines the second before left out.
+  bool admit();
+
+  const uint32_t lines_per_second_;
+  int64_t second_ = 0;
+  uint32_t lines_ = 0;
+  uint64_t left_out_ = 0;
+};
+
 }  // namespace relay

@@ -3,11 +3,14 @@
 #include <fcntl.h>
 #include <fmt/core.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <pwd.h>
 #include <sched.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 
@@ -143,7 +146,25 @@ Result<gid_t> find_group(const std::string& name) {
   return fail(fmt::format("there is no group {}", quoted(name)));
 }
 
-Result<void> drop_privileges(const std::string& user, const std::string& group) {
+namespace {
+
+Result<void> keep_only_bpf_capabilities() {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> sets{};
+  for (const unsigned capability : {CAP_BPF, CAP_NET_ADMIN}) {
+    sets[CAP_TO_INDEX(capability)].permitted |= CAP_TO_MASK(capability);
+    sets[CAP_TO_INDEX(capability)].effective |= CAP_TO_MASK(capability);
+  }
+  if (::syscall(SYS_capset, &header, sets.data()) < 0) {
+    return fail_errno("cannot keep CAP_BPF and CAP_NET_ADMIN for the fast path");
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<void> drop_privileges(const std::string& user, const std::string& group,
+                             KeptCapabilities keep) {
   if (user.empty() && group.empty()) return {};
   UserIds ids{::geteuid(), ::getegid()};
   if (!user.empty()) {
@@ -160,7 +181,12 @@ Result<void> drop_privileges(const std::string& user, const std::string& group) 
   if (::setgroups(1, &ids.gid) < 0) return fail_errno("cannot set the groups for " + who);
   if (::setgid(ids.gid) < 0) return fail_errno("cannot change to the group of " + who);
   if (user.empty()) return {};
+  const bool keeps = keep == KeptCapabilities::bpf && ids.uid != 0;
+  if (keeps && ::prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0) return fail_errno("PR_SET_KEEPCAPS");
   if (::setuid(ids.uid) < 0) return fail_errno("cannot change to the user of " + who);
+  if (keeps) {
+    if (auto kept = keep_only_bpf_capabilities(); !kept) return kept;
+  }
   if (ids.uid != 0 && ::setuid(0) == 0) return fail("superuser privileges survived " + who);
   return {};
 }

@@ -81,7 +81,11 @@ Result<gid_t> find_group(const std::string& name);
 
 // Either name may be empty. Without a group the user's primary group is taken; supplementary groups
 // are dropped. Fails if root's privileges could be had back.
-Result<void> drop_privileges(const std::string& user, const std::string& group);
+// `keep` may leave the calling thread CAP_BPF and CAP_NET_ADMIN, which changing maps of a kernel
+// program takes (capabilities(7)); threads that exist already lose all.
+enum class KeptCapabilities : uint8_t { none, bpf };
+Result<void> drop_privileges(const std::string& user, const std::string& group,
+                             KeptCapabilities keep = KeptCapabilities::none);
 
 // --- limits and scheduling ---
 

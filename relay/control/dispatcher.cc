@@ -46,7 +46,8 @@ Dispatcher::Dispatcher(const StartupConfig& config, SessionManager& sessions,
 std::string Dispatcher::reply_to(std::string_view command, bool& succeeded) {
   const auto request = ctlproto::parse_request(command);
   if (!request) {
-    log_warning("command refused command={} reason={}", quoted(command), request.error().message);
+    context_.refusals.warning("command refused command={} reason={}", quoted(command),
+                              request.error().message);
     succeeded = false;
     return error_reply(request.error().code);
   }

@@ -45,8 +45,10 @@ std::string finish(HandlerContext& context, const Command& command, const MediaA
   return reply;
 }
 
-std::string refused(std::string_view verb, std::string_view call_id, const Refused& refusal) {
-  log_warning("{} refused call_id={} reason={}", verb, quoted(call_id), refusal.message);
+std::string refused(HandlerContext& context, std::string_view verb, std::string_view call_id,
+                    const Refused& refusal) {
+  context.refusals.warning("{} refused call_id={} reason={}", verb, quoted(call_id),
+                           refusal.message);
   return error_reply(to_error_code(refusal.why));
 }
 
@@ -122,8 +124,9 @@ std::string handle(HandlerContext& context, const ctlproto::Update& request) {
     if (context.notification_configured) {
       media.notification = Notification{request.notification->socket, request.notification->tag};
     } else {
-      log_warning("notification asked for but no -n is configured call_id={} socket={}",
-                  quoted(request.call_id), quoted(request.notification->socket));
+      context.refusals.warning(
+          "notification asked for but no -n is configured call_id={} socket={}",
+          quoted(request.call_id), quoted(request.notification->socket));
       // rtpproxy takes Kamailio's spellings for tags and answers with a port; the call comes first.
       if (!request.notification->is_loose) {
         return error_reply(ctlproto::error::notification_not_configured);
@@ -131,7 +134,7 @@ std::string handle(HandlerContext& context, const ctlproto::Update& request) {
     }
   }
   const auto answer = context.sessions.update(media);
-  if (!answer) return refused("U", request.call_id, answer.error());
+  if (!answer) return refused(context, "U", request.call_id, answer.error());
   return finish(context, request, *answer);
 }
 
@@ -142,7 +145,7 @@ std::string handle(HandlerContext& context, const ctlproto::Lookup& request) {
   const auto answer = context.sessions.lookup(to_media_request(request));
   if (answer) return finish(context, request, *answer);
   if (answer.error().why == Refusal::unknown_session) return "0";
-  return refused("L", request.call_id, answer.error());
+  return refused(context, "L", request.call_id, answer.error());
 }
 
 }  // namespace relay

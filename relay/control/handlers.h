@@ -9,6 +9,7 @@
 
 #include "ctlproto/request.h"
 #include "relay/base/clock.h"
+#include "relay/base/log.h"
 #include "relay/config/config.h"
 #include "relay/control/command_executor.h"
 #include "relay/flow/forwarding_plane.h"
@@ -24,6 +25,7 @@ struct HandlerContext {
   bool notification_configured = false;
   const CommandCounters& commands;
   const double& packets_per_second;  // received, over the last second
+  LogLimit refusals{20};             // lines a second about commands that were refused
 };
 
 // Replies to U, L, D, Q, G and the like fit this, as in rtpproxy, cookie included.

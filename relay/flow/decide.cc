@@ -145,6 +145,13 @@ void add_kernel(FlowFigures& figures, const KernelFlowStats& stats) {
 
 }  // namespace
 
+RtpStreamState with_missed(RtpStreamState state, uint64_t missed) {
+  const uint64_t gaps = state.run_highest - state.run_lowest + 1 - state.run_received;
+  const bool in_open_run = state.run_open != 0 && gaps >= missed;
+  (in_open_run ? state.run_received : state.closed_received) += missed;
+  return state;
+}
+
 FlowFigures figures_of(const FlowGroup& group, LegId leg, Component component) {
   const FlowStats& stats = group.stats_of(leg, component);
   FlowFigures figures;
@@ -163,7 +170,7 @@ FlowFigures figures_of(const FlowGroup& group, LegId leg, Component component) {
   const KernelFlowStats* live = share.live.load(std::memory_order_relaxed);
   if (live == nullptr) return figures;
   add_kernel(figures, *live);
-  figures.analysis = totals_of(share.plane->report(share.id).stream);
+  figures.analysis = totals_of(with_missed(share.plane->report(share.id).stream, share.missed));
   return figures;
 }
 

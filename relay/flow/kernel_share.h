@@ -23,6 +23,8 @@ struct KernelShare {
   const KernelPlane* plane = nullptr;
   KernelFlowId id;
   KernelFlowStats before{};  // sums over earlier installs
+  // Packets of the stream that the slow path analysed while it was going down.
+  uint64_t missed = 0;
 };
 
 // SSRC and sequence number as KernelFlowStats::last_rtp has them.
@@ -32,5 +34,8 @@ inline uint32_t ssrc_of_last_rtp(uint64_t last_rtp) {
 inline uint16_t sequence_of_last_rtp(uint64_t last_rtp) {
   return static_cast<uint16_t>(last_rtp);
 }
+
+// The analysis with those packets in; they belong to the run that was open when it went down.
+RtpStreamState with_missed(RtpStreamState state, uint64_t missed);
 
 }  // namespace relay

@@ -195,7 +195,7 @@ void Offloader::look(Watched& watched) {
     look_at_leg(watched, leg);
     const auto state = watched.legs[index(leg)].state;
     all_in_kernel = all_in_kernel && state == OffloadedLeg::State::in_kernel;
-    handing_over = handing_over || state == OffloadedLeg::State::handing_over;
+    handing_over = handing_over || watched.legs[index(leg)].stream != nullptr;
   }
   if (handing_over) return schedule(watched, Duration(1));
   if (all_in_kernel) return schedule(watched, kLookWhileOffloaded);
@@ -223,6 +223,7 @@ void Offloader::look_at_leg(Watched& watched, LegId leg) {
       if (is_copied) go_down(watched, leg, *wanted);
       return;
     case OffloadedLeg::State::in_kernel:
+      if (offloaded.stream && slow_path_.settled(offloaded.ticket)) recount(watched, leg);
       check_in_kernel(watched, leg, *wanted);
       return;
   }
@@ -232,8 +233,8 @@ void Offloader::go_down(Watched& watched, LegId leg, const KernelFlowSpec& wante
   OffloadedLeg& offloaded = watched.legs[index(leg)];
   KernelShare& share = watched.group->kernel[index(leg)];
   const auto installed = kernel_.install(wanted, *offloaded.stream);
-  offloaded.stream.reset();
   if (!installed) {
+    offloaded.stream.reset();
     offloaded.state = OffloadedLeg::State::slow_path;
     hold_off(offloaded, kRefused);
     log_warning("flow not offloaded local={} reason={}", wanted.local.to_string(),
@@ -245,11 +246,23 @@ void Offloader::go_down(Watched& watched, LegId leg, const KernelFlowSpec& wante
   offloaded.spec = wanted;
   offloaded.kernel_forwarded = 0;
   offloaded.slow_forwarded = watched.group->stats_of(leg, Component::rtp).forwarded.get();
+  offloaded.received_at_copy = totals_of(*offloaded.stream).received;
+  offloaded.ticket = slow_path_.copy_stream(*watched.group, leg, *offloaded.stream);
+  share.missed = 0;
   share.id = *installed;
   share.live.store(kernel_.stats(*installed), std::memory_order_release);
   ++in_kernel_;
   log_debug("flow offloaded local={} source={} destination={}", wanted.local.to_string(),
             wanted.source.to_string(), wanted.destination.to_string());
+}
+
+// Packets between the copy and the installation were analysed by the slow path alone; to the
+// kernel's analysis, which goes on from the copy, they look lost.
+void Offloader::recount(Watched& watched, LegId leg) {
+  OffloadedLeg& offloaded = watched.legs[index(leg)];
+  watched.group->kernel[index(leg)].missed =
+      totals_of(*offloaded.stream).received - offloaded.received_at_copy;
+  offloaded.stream.reset();
 }
 
 void Offloader::check_in_kernel(Watched& watched, LegId leg, const KernelFlowSpec& wanted) {
@@ -292,7 +305,7 @@ void Offloader::hold_off(OffloadedLeg& offloaded, std::string_view reason) {
 void Offloader::come_back(Watched& watched, LegId leg, std::string_view reason) {
   OffloadedLeg& offloaded = watched.legs[index(leg)];
   // A copy under way must not be freed before the slow path has written it.
-  if (offloaded.state == OffloadedLeg::State::handing_over) {
+  if (offloaded.stream) {
     handbacks_.push_back({std::move(offloaded.stream), offloaded.ticket});
   }
   const bool was_in_kernel = offloaded.state == OffloadedLeg::State::in_kernel;
@@ -310,7 +323,7 @@ void Offloader::come_back(Watched& watched, LegId leg, std::string_view reason) 
   --in_kernel_;
   // Nothing passed there, so the slow path's own analysis is the newer one.
   if (report.stats.forwarded == 0) return;
-  Handback handback{std::make_unique<RtpStreamState>(report.stream), {}};
+  Handback handback{std::make_unique<RtpStreamState>(with_missed(report.stream, share.missed)), {}};
   handback.ticket = slow_path_.resume_stream(*watched.group, leg, *handback.stream);
   handbacks_.push_back(std::move(handback));
 }

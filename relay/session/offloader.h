@@ -50,8 +50,11 @@ class Offloader final : public ForwardingPlane {
     enum class State : uint8_t { slow_path, handing_over, in_kernel };
     State state = State::slow_path;
     std::string_view reason = "not looked at so far";
-    std::unique_ptr<RtpStreamState> stream;  // while handing over
+    // A copy of the slow path's analysis under way: before the flow goes down, and once more after
+    // it, for what the slow path has analysed in between.
+    std::unique_ptr<RtpStreamState> stream;
     PlaneTicket ticket;
+    uint64_t received_at_copy = 0;
     KernelFlowSpec spec;
     Instant not_before{};                               // after a fall-back, …
     std::string_view held_off_for;                      // … and why that was
@@ -78,6 +81,7 @@ class Offloader final : public ForwardingPlane {
   void look(Watched& watched);
   void look_at_leg(Watched& watched, LegId leg);
   void go_down(Watched& watched, LegId leg, const KernelFlowSpec& wanted);
+  void recount(Watched& watched, LegId leg);
   void check_in_kernel(Watched& watched, LegId leg, const KernelFlowSpec& wanted);
   bool makes_progress(Watched& watched, LegId leg);
   void hold_off(OffloadedLeg& offloaded, std::string_view reason);

@@ -1,4 +1,5 @@
 #include <doctest/doctest.h>
+#include <unistd.h>
 
 #include <string>
 #include <vector>
@@ -77,6 +78,36 @@ TEST_CASE("a published value is read back whole") {
 TEST_CASE("outside text cannot break a log line") {
   CHECK(quoted("a\nb\"c") == "\"a\\x0ab\\\"c\"");
   CHECK(quoted(std::string(200, 'x')).size() < 140);
+}
+
+TEST_CASE("lines that somebody outside can cause are bounded, and what is left out is counted") {
+  struct Quiet {  // standard error goes to a pipe meanwhile
+    int saved = ::dup(2);
+    int ends[2] = {-1, -1};
+    Quiet() {
+      REQUIRE(::pipe(ends) == 0);
+      REQUIRE(::dup2(ends[1], 2) == 2);
+    }
+    std::string text() {
+      REQUIRE(::dup2(saved, 2) == 2);
+      std::string result(65536, 0);
+      const UniqueFd in(ends[0]), out(ends[1]), before(saved);
+      const ssize_t got = ::read(in.get(), result.data(), result.size());
+      result.resize(got > 0 ? static_cast<size_t>(got) : 0);
+      return result;
+    }
+  };
+  log_start({LogLevel::warning, true, std::nullopt});
+  LogLimit limit(5);
+  Quiet quiet;
+  for (int i = 0; i < 1000; ++i) limit.warning("refused number={}", i);
+  log_flush();
+  const std::string text = quiet.text();
+  size_t lines = 0;
+  for (size_t at = text.find("refused"); at != text.npos; at = text.find("refused", at + 1))
+    ++lines;
+  CHECK(lines >= 5);
+  CHECK(lines <= 10);  // the loop may run into the next second
 }
 
 }  // namespace relay

@@ -116,6 +116,8 @@ class Relay:
 
     def check_alive(self):
         code = self.process.poll()
+        if code == 1 and "fast path: off" in self._log_tail():
+            raise netlab.CannotRun(self._log_tail().strip())
         check(code is None, f"the relay ended with code {code}:\n{self._log_tail()}")
 
     def stop(self):
