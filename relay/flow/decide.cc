@@ -28,22 +28,26 @@ void follow_kernel(FlowGroup& group) {
   for (const LegId leg : kLegs) {
     const KernelShare& share = group.kernel[index(leg)];
     const KernelFlowStats* live = share.live.load(std::memory_order_acquire);
-    const int64_t seen_ns = live != nullptr
-                                ? static_cast<int64_t>(read_kernel_counter(live->last_seen_ns))
-                                : share.last_seen_ns.load(std::memory_order_relaxed);
+    uint64_t last_rtp = live != nullptr ? read_kernel_counter(live->last_rtp) : 0;
+    int64_t seen_ns =
+        live != nullptr ? static_cast<int64_t>(read_kernel_counter(live->last_seen_ns)) : 0;
+    if (seen_ns == 0 || last_rtp == 0) {  // nothing so far, but perhaps before it last came back
+      seen_ns = share.last_seen_ns.load(std::memory_order_relaxed);
+      last_rtp = share.last_rtp.load(std::memory_order_relaxed);
+    }
     if (seen_ns == 0) continue;
-    const uint64_t last_rtp = live != nullptr ? read_kernel_counter(live->last_rtp)
-                                              : share.last_rtp.load(std::memory_order_relaxed);
     group.rtp_latch[index(leg)].follow(from_ns(seen_ns), ssrc_of_last_rtp(last_rtp),
                                        sequence_of_last_rtp(last_rtp));
   }
 }
 
-// The kernel matches the holder of before: whoever has offloaded the flow must look now.
-void call_for_attention(const FlowGroup& group) {
-  for (const KernelShare& share : group.kernel) {
+// The kernel matches the holder of before: whoever has offloaded the flow must look now, and must
+// then see the latch as it is.
+void call_for_attention(FlowGroup& group) {
+  for (KernelShare& share : group.kernel) {
     if (share.live.load(std::memory_order_relaxed) == nullptr) continue;
-    share.attention->fetch_add(1, std::memory_order_relaxed);
+    share.latch_moved.store(true, std::memory_order_release);
+    share.attention->fetch_add(1, std::memory_order_release);
     return;
   }
 }
@@ -129,14 +133,17 @@ namespace {
 
 void add_kernel(FlowFigures& figures, const KernelFlowStats& stats) {
   const auto get = [](const __u64& counter) { return uint64_t{read_kernel_counter(counter)}; };
-  // What the kernel punted is received once more by the slow path, and counted there.
-  uint64_t punted = 0;
-  for (const __u64& punts : stats.punts) punted += get(punts);
-  const uint64_t received = get(stats.received);
-  figures.received += received > punted ? received - punted : 0;
+  // What the kernel punted is received once more by the slow path, and counted there. Each counter
+  // is read once: while the kernel counts on, the sums still balance.
+  const uint64_t forwarded = get(stats.forwarded);
+  figures.received += forwarded;
   figures.received_bytes += get(stats.forwarded_bytes);
-  figures.forwarded += get(stats.forwarded);
-  for (size_t i = 0; i < kDropReasons; ++i) figures.drops[i] += get(stats.drops[i]);
+  figures.forwarded += forwarded;
+  for (size_t i = 0; i < kDropReasons; ++i) {
+    const uint64_t drops = get(stats.drops[i]);
+    figures.received += drops;
+    figures.drops[i] += drops;
+  }
   const Instant first = from_ns(static_cast<int64_t>(get(stats.first_seen_ns)));
   if (first != Instant{} && figures.first_accepted == Instant{}) figures.first_accepted = first;
   const Instant last = from_ns(static_cast<int64_t>(get(stats.last_seen_ns)));

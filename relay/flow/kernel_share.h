@@ -16,7 +16,9 @@ struct KernelShare {
   // Of the time before `live`: the last packet relayed and its SSRC and sequence number.
   std::atomic<int64_t> last_seen_ns{0};
   std::atomic<uint64_t> last_rtp{0};
-  // Counted up by the worker when the latch of an offloaded flow changes.
+  // When a latch of the group changes while `live` is set, the worker says so here and counts this
+  // up, which many groups share.
+  std::atomic<bool> latch_moved{false};
   std::atomic<uint32_t>* attention = nullptr;
 
   // Control thread only.

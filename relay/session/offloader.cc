@@ -63,6 +63,24 @@ tl::expected<KernelFlowSpec, std::string_view> plan(const FlowGroup& group,
   return flow;
 }
 
+// What came between the copy and now, most often one packet a tick: counted from the totals the
+// slow path publishes, or every flow that goes down would show a packet lost and a gap.
+void catch_up(RtpStreamState& stream, const FlowStats& stats) {
+  constexpr uint64_t kPacketsMax = 250;
+  const AnalyserTotals copied = totals_of(stream);
+  const AnalyserTotals now = stats.analysis.load();
+  const uint64_t sent = now.sent - copied.sent, received = now.received - copied.received;
+  if (now.ssrc_changes != copied.ssrc_changes || received > sent || sent > kPacketsMax) return;
+  const uint64_t first = stream.run_highest + 1 + sent - received;
+  for (uint64_t i = 0; i < received; ++i) {
+    const RtpFacts facts{stream.ssrc_last, 0, static_cast<uint16_t>(first + i), 0, 0};
+    rtp_count_sequence(&stream, &facts);
+  }
+  if (received == 0) return;
+  stream.last_arrival_ns =
+      static_cast<uint64_t>(stats.last_accepted_ns.load(std::memory_order_relaxed));
+}
+
 void add_to(KernelFlowStats& sum, const KernelFlowStats& stats) {
   if (sum.first_seen_ns == 0) sum.first_seen_ns = stats.first_seen_ns;
   sum.last_seen_ns = std::max(sum.last_seen_ns, stats.last_seen_ns);
@@ -74,10 +92,12 @@ void add_to(KernelFlowStats& sum, const KernelFlowStats& stats) {
   for (size_t i = 0; i < kKernelPuntSlots; ++i) sum.punts[i] += stats.punts[i];
 }
 
-// A punted packet reaches the slow path's socket and is counted there.
+// A punted packet reaches the slow path's socket and is counted there. Each counter is read once:
+// while the kernel counts on, the sums still balance.
 void add_to(PlaneCounters& counters, const KernelFlowStats& stats) {
-  counters.forwarded += read_kernel_counter(stats.forwarded);
-  counters.received += read_kernel_counter(stats.forwarded);
+  const uint64_t forwarded = read_kernel_counter(stats.forwarded);
+  counters.forwarded += forwarded;
+  counters.received += forwarded;
   counters.received_bytes += read_kernel_counter(stats.forwarded_bytes);
   for (size_t i = 0; i < kDropReasons; ++i) {
     const uint64_t drops = read_kernel_counter(stats.drops[i]);
@@ -168,16 +188,10 @@ void Offloader::tick() {
   while (!handbacks_.empty() && slow_path_.settled(handbacks_.front().ticket)) {
     handbacks_.pop_front();
   }
-  // A latch of some offloaded flow has moved; that is rare enough to look at all of them.
-  const uint32_t attention = attention_.load(std::memory_order_relaxed);
+  const uint32_t attention = attention_.load(std::memory_order_acquire);
   if (attention != attention_seen_) {
     attention_seen_ = attention;
-    for (auto& [group, watched] : watched_) {
-      if (watched->legs[0].state == OffloadedLeg::State::in_kernel ||
-          watched->legs[1].state == OffloadedLeg::State::in_kernel) {
-        look(*watched);
-      }
-    }
+    look_where_latches_moved();
   }
   const Instant now = clock_.now();
   while (!looks_.empty() && looks_.top().at <= now) {
@@ -188,7 +202,20 @@ void Offloader::tick() {
   }
 }
 
+// Rare enough to ask all of them.
+void Offloader::look_where_latches_moved() {
+  for (auto& [group, watched] : watched_) {
+    bool moved = false;
+    for (KernelShare& share : watched->group->kernel) {
+      if (!share.latch_moved.load(std::memory_order_relaxed)) continue;
+      moved = share.latch_moved.exchange(false, std::memory_order_acquire) || moved;
+    }
+    if (moved) look(*watched);
+  }
+}
+
 void Offloader::look(Watched& watched) {
+  const size_t in_kernel_before = in_kernel_;
   bool all_in_kernel = true;
   bool handing_over = false;
   for (const LegId leg : kLegs) {
@@ -198,6 +225,8 @@ void Offloader::look(Watched& watched) {
     handing_over = handing_over || watched.legs[index(leg)].stream != nullptr;
   }
   if (handing_over) return schedule(watched, Duration(1));
+  // A latch that moved just before its flow went down has called for nobody's attention.
+  if (in_kernel_ > in_kernel_before) return schedule(watched, kFirstLook);
   if (all_in_kernel) return schedule(watched, kLookWhileOffloaded);
   schedule(watched, std::clamp<Duration>(watched.wait * 3 / 2, kFirstLook, kLookAtMost));
 }
@@ -232,6 +261,7 @@ void Offloader::look_at_leg(Watched& watched, LegId leg) {
 void Offloader::go_down(Watched& watched, LegId leg, const KernelFlowSpec& wanted) {
   OffloadedLeg& offloaded = watched.legs[index(leg)];
   KernelShare& share = watched.group->kernel[index(leg)];
+  catch_up(*offloaded.stream, watched.group->stats_of(leg, Component::rtp));
   const auto installed = kernel_.install(wanted, *offloaded.stream);
   if (!installed) {
     offloaded.stream.reset();

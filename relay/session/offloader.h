@@ -78,6 +78,7 @@ class Offloader final : public ForwardingPlane {
     PlaneTicket ticket;
   };
 
+  void look_where_latches_moved();
   void look(Watched& watched);
   void look_at_leg(Watched& watched, LegId leg);
   void go_down(Watched& watched, LegId leg, const KernelFlowSpec& wanted);

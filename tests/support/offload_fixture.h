@@ -98,12 +98,16 @@ class OffloadFixture {
     return send_bytes(call, leg, talker.at, bytes);
   }
   Journey send_bytes(TestCall& call, LegId leg, const Endpoint& source, Bytes bytes) {
-    const auto outcome = kernel.receive(source, call.local(leg), bytes);
+    return send_bytes(call.group, call.local(leg), leg, source, bytes);
+  }
+  Journey send_bytes(FlowGroup& group, const Endpoint& local, LegId leg, const Endpoint& source,
+                     Bytes bytes) {
+    const auto outcome = kernel.receive(source, local, bytes);
     if (outcome.fate == FakeKernelPlane::Fate::relayed) {
       return {Way::kernel, outcome.destination};
     }
     if (!outcome.goes_to_socket()) return {};
-    const Verdict verdict = slow.deliver(call.group, {leg, Component::rtp, source, bytes});
+    const Verdict verdict = slow.deliver(group, {leg, Component::rtp, source, bytes});
     if (verdict.kind != Verdict::Kind::forward) return {};
     return {Way::slow_path, verdict.destination};
   }
