@@ -1,6 +1,7 @@
 // J: the same facts as Q, I and G and more, as one line of JSON for tools.
 #include <nlohmann/json.hpp>
 
+#include <array>
 #include <charconv>
 #include <chrono>
 
@@ -19,6 +20,26 @@ constexpr size_t kPageStep = 64;
 constexpr size_t kListedTextBytesMax = 1024;
 // Sessions (media) shown of one call.
 constexpr size_t kDetailedSessionsMax = 16;
+
+struct NameAndHelp {
+  const char* name;
+  const char* help;
+};
+constexpr auto kDropNames = std::to_array<NameAndHelp>({
+#define DROP_REASON(name, help) {#name, help},
+#include "relay/flow/drop_reason.def"
+#undef DROP_REASON
+});
+constexpr auto kPuntNames = std::to_array<NameAndHelp>({
+#define PUNT_REASON(name, help) {#name, help},
+#include "relay/flow/punt_reason.def"
+#undef PUNT_REASON
+});
+constexpr auto kEventNames = std::to_array<NameAndHelp>({
+#define SESSION_EVENT(name, help) {#name, help},
+#include "relay/flow/event.def"
+#undef SESSION_EVENT
+});
 
 std::string to_line(const json& value) {
   // Call-ids and tags are any bytes; JSON is UTF-8.
@@ -78,9 +99,62 @@ json flow_json(const FlowFigures& figures) {
           {"dropped", drops_json([&](size_t i) { return figures.drops[i]; })}};
 }
 
-json path_json(const FlowPath& path) {
-  if (path.in_kernel) return {{"plane", "kernel"}};
-  return {{"plane", "user_space"}, {"reason", path.reason}};
+// A flow's figures in the kernel, over all the times it was there; null: it never was.
+json kernel_json(const KernelShare& share, bool in_kernel) {
+  const KernelFlowStats* live = share.live.load(std::memory_order_relaxed);
+  const auto sum = [&](const __u64& before, const __u64* now) {
+    return uint64_t{before} + (now != nullptr ? read_kernel_counter(*now) : 0);
+  };
+  const KernelFlowStats& before = share.before;
+  const uint64_t received = sum(before.received, live != nullptr ? &live->received : nullptr);
+  if (received == 0 && !in_kernel) return nullptr;
+  json punted = json::object();
+  for (size_t i = 0; i < kPuntNames.size(); ++i) {
+    const uint64_t count = sum(before.punts[i], live != nullptr ? &live->punts[i] : nullptr);
+    if (count != 0) punted[kPuntNames[i].name] = count;
+  }
+  return {{"received", received},
+          {"forwarded", sum(before.forwarded, live != nullptr ? &live->forwarded : nullptr)},
+          {"dropped", drops_json([&](size_t i) {
+             return sum(before.drops[i], live != nullptr ? &live->drops[i] : nullptr);
+           })},
+          {"punted", std::move(punted)}};
+}
+
+json path_json(const HandlerContext& context, const Session& session, LegId id) {
+  const FlowPath path = context.plane.path_of(*session.flows, id);
+  json result = {{"plane", path.in_kernel ? "kernel" : "user_space"}};
+  if (path.in_kernel) {
+    result["since_s"] = seconds(context.clock.now() - path.in_kernel_since);
+  } else {
+    result["reason"] = path.reason;
+  }
+  if (!path.came_back.empty()) result["came_back"] = path.came_back;
+  json kernel = kernel_json(session.flows->kernel[index(id)], path.in_kernel);
+  if (!kernel.is_null()) result["kernel"] = std::move(kernel);
+  return result;
+}
+
+json events_json(const HandlerContext& context, const Session& session) {
+  json events = json::array();
+  for (const PastEvent& past : past_events(*session.flows)) {
+    json event = {{"event", to_string(past.event)},
+                  {"age_s", seconds(context.clock.now() - past.at)}};
+    if (past.of_leg) event["leg"] = past.leg == LegId::callee ? "callee" : "caller";
+    events.push_back(std::move(event));
+  }
+  return events;
+}
+
+// What the names in a reply mean, so that a tool need not know this version's.
+json help_json() {
+  const auto texts = [](const auto& rows) {
+    json result = json::object();
+    for (const NameAndHelp& row : rows) result[row.name] = row.help;
+    return result;
+  };
+  return {
+      {"dropped", texts(kDropNames)}, {"punted", texts(kPuntNames)}, {"event", texts(kEventNames)}};
 }
 
 json rtp_json(const FlowFigures& figures) {
@@ -102,11 +176,14 @@ json rtp_json(const FlowFigures& figures) {
   return result;
 }
 
-json latch_json(const LatchState& latch) {
-  return {{"rank", to_text(latch.rank)},
-          {"holder", endpoint_or_null(latch.holder)},
-          {"contested", latch.contested},
-          {"egress", endpoint_or_null(latch.egress)}};
+json latch_json(const LatchState& latch, Instant now) {
+  json result = {{"rank", to_text(latch.rank)},
+                 {"holder", endpoint_or_null(latch.holder)},
+                 {"holders", latch.holders},
+                 {"contested", latch.contested},
+                 {"egress", endpoint_or_null(latch.egress)}};
+  if (latch.holder.valid()) result["held_s"] = seconds(now - latch.held_since);
+  return result;
 }
 
 json leg_json(const HandlerContext& context, const Session& session, LegId id) {
@@ -118,8 +195,9 @@ json leg_json(const HandlerContext& context, const Session& session, LegId id) {
           {"signalled", spec.signalled ? endpoint_or_null(*spec.signalled) : json(nullptr)},
           {"policy", to_text(spec.policy)},
           {"codecs", std::move(codecs)},
-          {"latch", latch_json(session.flows->stats_of(id, Component::rtp).latch.load())},
-          {"path", path_json(context.plane.path_of(*session.flows, id))},
+          {"latch", latch_json(session.flows->stats_of(id, Component::rtp).latch.load(),
+                               context.clock.now())},
+          {"path", path_json(context, session, id)},
           {"rtp", rtp_json(figures_of(*session.flows, id, Component::rtp))},
           {"rtcp", flow_json(figures_of(*session.flows, id, Component::rtcp))}};
 }
@@ -137,6 +215,8 @@ json session_json(const HandlerContext& context, const Session& session) {
           {"lingering", session.lingering},
           {"age_s", seconds(context.clock.now() - session.created)},
           {"ttl_s", context.sessions.remaining_ttl(session).count()},
+          {"events", events_json(context, session)},
+          {"events_forgotten", session.flows->events.forgotten()},
           {"callee", leg_json(context, session, LegId::callee)},
           {"caller", leg_json(context, session, LegId::caller)}};
 }
@@ -150,6 +230,7 @@ std::string one_call(const HandlerContext& context, const std::string& call_id) 
     sessions.push_back(session_json(context, *session));
   }
   return to_line({{"call_id", call_id},
+                  {"help", help_json()},
                   {"sessions", std::move(sessions)},
                   {"not_shown", found.size() - std::min(found.size(), kDetailedSessionsMax)}});
 }

@@ -5,6 +5,7 @@
 #include <array>
 #include <memory>
 
+#include "relay/flow/event_ring.h"
 #include "relay/flow/flow.h"
 #include "relay/flow/kernel_share.h"
 #include "relay/flow/latch.h"
@@ -44,6 +45,7 @@ struct FlowGroup {
 
   // What the kernel does for the RTP that arrives on each leg; written by the control thread.
   std::array<KernelShare, 2> kernel;  // by LegId
+  EventRing events;                   // the control thread's
 
   // Read by anybody.
   std::array<std::array<FlowStats, 2>, 2> stats;  // by LegId, Component

@@ -72,6 +72,8 @@ struct LatchState {
   bool contested = false;  // signalling named another endpoint since
   Endpoint holder;
   Endpoint egress;  // where media to this party goes now; !valid(): nowhere
+  Instant held_since{};
+  uint32_t holders = 0;  // so many endpoints have held it one after the other
 };
 
 }  // namespace relay

@@ -30,6 +30,8 @@ struct PlaneCounters {
 struct FlowPath {
   bool in_kernel = false;
   std::string_view reason;  // why not in the kernel
+  Instant in_kernel_since{};
+  std::string_view came_back{};  // why it last came back from there; empty: never
 };
 
 class ForwardingPlane {

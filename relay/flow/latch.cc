@@ -61,7 +61,8 @@ std::optional<Endpoint> RtpLatch::egress(Instant now) const {
 }
 
 LatchState RtpLatch::state(Instant now) const {
-  return {rank_, contested_, holder_.value_or(Endpoint{}), egress(now).value_or(Endpoint{})};
+  return {rank_,       contested_, holder_.value_or(Endpoint{}), egress(now).value_or(Endpoint{}),
+          held_since_, holders_};
 }
 
 LatchResult RtpLatch::on_packet_strict(const LatchPacket& packet, Instant now) {
@@ -181,6 +182,10 @@ RtpLatch::Candidate& RtpLatch::candidate_slot(const LatchPacket& packet, Instant
 }
 
 LatchResult RtpLatch::take(const LatchPacket& packet, Rank rank, Instant now) {
+  if (holder_ != packet.source) {
+    held_since_ = now;
+    ++holders_;
+  }
   holder_ = packet.source;
   holder_seen_ = now;
   rank_ = std::max(rank, Rank::proven);

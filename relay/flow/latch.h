@@ -123,6 +123,8 @@ class RtpLatch {
   std::optional<Endpoint> signalled_;
   std::optional<Endpoint> holder_;
   Instant holder_seen_{};
+  Instant held_since_{};
+  uint32_t holders_ = 0;
   Instant signalled_host_seen_{};  // last packet from there that did not take the latch
   Instant update_window_end_{};    // compat
   std::array<Candidate, kCandidates> candidates_{};

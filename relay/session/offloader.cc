@@ -164,8 +164,10 @@ FlowPath Offloader::path_of(const FlowGroup& group, LegId leg) const {
   const auto found = watched_.find(&group);
   if (found == watched_.end()) return {false, "not watched"};
   const OffloadedLeg& offloaded = found->second->legs[index(leg)];
-  if (offloaded.state == OffloadedLeg::State::in_kernel) return {true, {}};
-  return {false, offloaded.reason};
+  if (offloaded.state == OffloadedLeg::State::in_kernel) {
+    return {true, {}, offloaded.in_kernel_since, offloaded.came_back};
+  }
+  return {false, offloaded.reason, {}, offloaded.came_back};
 }
 
 PlaneCounters Offloader::counters() const {
@@ -274,6 +276,8 @@ void Offloader::go_down(Watched& watched, LegId leg, const KernelFlowSpec& wante
   offloaded.state = OffloadedLeg::State::in_kernel;
   offloaded.reason = {};
   offloaded.spec = wanted;
+  offloaded.in_kernel_since = clock_.now();
+  watched.group->events.add(offloaded.in_kernel_since, SessionEvent::offloaded, leg);
   offloaded.kernel_forwarded = 0;
   offloaded.slow_forwarded = watched.group->stats_of(leg, Component::rtp).forwarded.get();
   offloaded.received_at_copy = totals_of(*offloaded.stream).received;
@@ -342,6 +346,8 @@ void Offloader::come_back(Watched& watched, LegId leg, std::string_view reason) 
   offloaded.state = OffloadedLeg::State::slow_path;
   offloaded.reason = reason;
   if (!was_in_kernel) return;
+  offloaded.came_back = reason;
+  watched.group->events.add(clock_.now(), SessionEvent::came_back, leg);
   KernelShare& share = watched.group->kernel[index(leg)];
   const KernelFlowReport report = kernel_.remove(share.id);
   share.last_seen_ns.store(static_cast<int64_t>(report.stats.last_seen_ns),

@@ -56,6 +56,8 @@ class Offloader final : public ForwardingPlane {
     PlaneTicket ticket;
     uint64_t received_at_copy = 0;
     KernelFlowSpec spec;
+    Instant in_kernel_since{};
+    std::string_view came_back;                         // why, the last time
     Instant not_before{};                               // after a fall-back, …
     std::string_view held_off_for;                      // … and why that was
     uint64_t slow_forwarded = 0, kernel_forwarded = 0;  // when last looked at

@@ -114,11 +114,15 @@ bool SessionManager::release(Session& session, LegId reference, bool weak,
   if (!weak && partner && !session.answers.empty()) {
     const bool answered = has_answer(session, *partner);
     if (answered && session.answers.size() > 1) {
+      note(session, SessionEvent::rejected_branch);
       drop_answer(session, *partner);
       return false;
     }
     // The rejected branch never answered, another one did.
-    if (!answered && by_owner && !session.answered_without_tag) return false;
+    if (!answered && by_owner && !session.answered_without_tag) {
+      note(session, SessionEvent::rejected_branch);
+      return false;
+    }
   }
   if (weak) {
     session.leg(reference).weak = false;
@@ -148,6 +152,7 @@ void SessionManager::drop_answer(Session& session, std::string_view tag) {
 void SessionManager::linger(Session& session, std::string_view rejected) {
   count_end(session);
   session.lingering = true;
+  note(session, SessionEvent::lingering);
   session.lingers_until = clock_.now() + limits_.fork_grace;
   session.rejected_tag = rejected;
   session.answers.clear();

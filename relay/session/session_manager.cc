@@ -117,6 +117,7 @@ SessionManager::Answered SessionManager::create(const MediaRequest& request, con
     session.leg_spec(leg).policy =
         settings_.asymmetric_by_default ? LatchPolicy::asymmetric : settings_.policy;
   }
+  note(session, SessionEvent::created);
   session.strong = !request.weak;
   session.leg(LegId::callee).weak = request.weak;
   LegSpec& callee = session.leg_spec(LegId::callee);
@@ -179,6 +180,7 @@ tl::expected<void, Refused> SessionManager::open_leg(Session& session, LegId id,
   if (!ports) return refuse(Refusal::no_ports_for_leg, std::move(ports.error().message));
   SessionLeg& leg = session.leg(id);
   if (leg.ports) replaced.emplace(std::move(*leg.ports));
+  if (replaced) note(session, SessionEvent::new_ports, id);
   leg.ports.reset();
   leg.ports.emplace(std::move(*ports));
   leg.local = plan;
@@ -195,7 +197,13 @@ void SessionManager::describe(Session& session, LegId described, const MediaRequ
   LegSpec& spec = session.leg_spec(described);
   ++spec.signalled_count;
   // Port 0 rejects a stream (RFC 3264 §6); there is nowhere to send.
-  if (request.media && request.media->port != 0) spec.signalled = request.media;
+  if (!request.media || request.media->port == 0) {
+    note(session, SessionEvent::held, described);
+  } else {
+    const bool changed = spec.signalled && spec.signalled != request.media;
+    if (changed) note(session, SessionEvent::signalled_changed, described);
+    spec.signalled = request.media;
+  }
   const bool asymmetric = request.symmetry == Symmetry::unset
                               ? settings_.asymmetric_by_default
                               : request.symmetry == Symmetry::asymmetric;
@@ -207,6 +215,7 @@ void SessionManager::describe(Session& session, LegId described, const MediaRequ
 
 void SessionManager::note_answer(Session& session, const MediaRequest& request) {
   if (!request.to_tag) {
+    if (!session.answered_without_tag) note(session, SessionEvent::answered);
     session.answered_without_tag = true;
     return;
   }
@@ -217,7 +226,9 @@ void SessionManager::note_answer(Session& session, const MediaRequest& request) 
                                   [&](const Answer& answer) { return answer.tag == partner; });
   // Moved to the end: media goes to who answered last.
   Answer answer{std::string(partner), request.media};
-  if (known != answers.end()) {
+  if (known == answers.end()) {
+    note(session, SessionEvent::answered);
+  } else {
     if (!answer.signalled) answer.signalled = known->signalled;
     answers.erase(known);
   }
@@ -237,6 +248,7 @@ void SessionManager::confirm_answer(Session& session, std::string_view tag) {
 
 void SessionManager::complete_if_open(Session& session) {
   if (!session.both_open()) return;
+  if (!session.spec.complete) note(session, SessionEvent::complete);
   session.spec.complete = true;
   if (session.counted_complete) return;
   session.counted_complete = true;
@@ -258,6 +270,7 @@ void SessionManager::resurrect(Session& session) {
   session.lingering = false;
   session.rejected_tag.clear();
   session.created = clock_.now();
+  note(session, SessionEvent::revived);
   session.spec.complete = session.both_open();
   ++counters_.created;
   ++counters_.resurrected;
@@ -303,6 +316,14 @@ bool SessionManager::set_tos(Session& session, LegId id, int tos) {
 std::chrono::seconds SessionManager::remaining_ttl(const Session& session) const {
   const Duration left = session.deadline(limits_.ttl) - clock_.now();
   return std::max(std::chrono::ceil<std::chrono::seconds>(left), std::chrono::seconds(0));
+}
+
+void SessionManager::note(Session& session, SessionEvent event) {
+  session.flows->events.add(clock_.now(), event);
+}
+
+void SessionManager::note(Session& session, SessionEvent event, LegId leg) {
+  session.flows->events.add(clock_.now(), event, leg);
 }
 
 void SessionManager::arm(Session& session, Instant at) {

@@ -177,6 +177,8 @@ class SessionManager {
   void resurrect(Session& session);
   tl::expected<PortPair, PoolFailure> open_ports(const IpAddress& local);
   MediaAnswer media_answer(Session& session, LegId answered) const;
+  void note(Session& session, SessionEvent event);
+  void note(Session& session, SessionEvent event, LegId leg);
   void arm(Session& session, Instant at);
   void arm_no_later(Session& session);
 

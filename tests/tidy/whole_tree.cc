@@ -21,6 +21,7 @@ const std::vector<ManualRule>& manual_rules() {
   static const std::vector<ManualRule> rules = {
       {"relay/flow/drop_reason.def", "DROP_REASON", 0, "", "man/rtpp-relay.8"},
       {"relay/flow/punt_reason.def", "PUNT_REASON", 0, "", "man/rtpp-relay.8"},
+      {"relay/flow/event.def", "SESSION_EVENT", 0, "", "man/rtpp-control.7"},
       {"relay/config/options.def", "OPTION", 1, "-", "man/rtpp-relay.8"},
       {"relay/config/options.def", "OPTION", 2, "--", "man/rtpp-relay.8"},
       {"relay/config/toml_keys.def", "TOML_KEY", 0, "", "man/rtpp-relay.toml.5"},

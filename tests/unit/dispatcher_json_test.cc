@@ -58,6 +58,76 @@ TEST_CASE("J session shows legs, latch, flows, drops and tags") {
   CHECK(relay.ask("J session nosuch") == "E50");
 }
 
+TEST_CASE("J session tells the last events, what they mean, and since when a latch is held") {
+  RelayFixture relay(sequential_config("127.0.0.1"));
+  relay.ask("U c 192.0.2.1 4000 ft");
+  relay.wait_s(1);
+  relay.ask("L c 192.0.2.2 5000 ft tt");
+  relay.wait_s(1);
+  FlowGroup& flows = *relay.sessions.find("c", "ft", std::nullopt)->session->flows;
+  const auto packet = rtp_packet(7, 0xABCD);
+  const Endpoint caller{*IpAddress::parse("192.0.2.1"), 4000};
+  relay.plane.deliver(flows, {LegId::caller, Component::rtp, caller, packet});
+  relay.wait_s(1);
+  relay.ask("U c 192.0.2.9 4000 ft tt");
+  relay.ask("U c 0.0.0.0 4000 ft tt");
+
+  const json call = ask(relay, "J session c");
+  const json& session = call["sessions"][0];
+  CHECK(session["events"] == json::parse(R"([
+      {"event":"created","age_s":3.0},
+      {"event":"complete","age_s":2.0},
+      {"event":"answered","age_s":2.0},
+      {"event":"latched","age_s":1.0,"leg":"caller"},
+      {"event":"signalled_changed","age_s":0.0,"leg":"caller"},
+      {"event":"held","age_s":0.0,"leg":"caller"}])"));
+  CHECK(session["events_forgotten"] == 0);
+  for (const json& event : session["events"]) {
+    CHECK(call["help"]["event"].contains(event["event"].get<std::string>()));
+  }
+  CHECK(call["help"]["dropped"]["source_refused"] == "not from the endpoint that holds the latch");
+  CHECK(call["help"]["punted"].contains("other_source"));
+  CHECK(session["caller"]["latch"]["held_s"] == 1.0);
+  CHECK(session["caller"]["latch"]["holders"] == 1);
+  CHECK(session["caller"]["latch"]["contested"] == true);
+  CHECK(session["caller"]["path"] ==
+        json::parse(R"({"plane":"user_space","reason":"no fast path"})"));
+  CHECK_FALSE(session["callee"]["latch"].contains("held_s"));
+}
+
+TEST_CASE("J session tells a flow's counters in the kernel, also of earlier stays") {
+  RelayFixture relay(sequential_config("127.0.0.1"));
+  relay.ask("U c 192.0.2.1 4000 ft");
+  FlowGroup& flows = *relay.sessions.find("c", "ft", std::nullopt)->session->flows;
+  KernelFlowStats& before = flows.kernel[index(LegId::caller)].before;
+  before.received = 10;
+  before.forwarded = 7;
+  before.drops[kernel_drop_source_refused] = 1;
+  before.punts[kernel_punt_other_source] = 2;
+  const json session = ask(relay, "J session c")["sessions"][0];
+  CHECK(session["caller"]["path"]["kernel"] == json::parse(R"({"received":10,"forwarded":7,
+      "dropped":{"source_refused":1},"punted":{"other_source":2}})"));
+  CHECK_FALSE(session["callee"]["path"].contains("kernel"));
+}
+
+TEST_CASE("a fork's rejected branches and its revival are events") {
+  RelayFixture relay;
+  const auto last_event = [&] {
+    return ask(relay, "J session c")["sessions"][0]["events"].back()["event"];
+  };
+  relay.ask("U c 192.0.2.1 4000 ft");
+  relay.ask("L c 192.0.2.2 5000 ft tt");
+  relay.ask("D c ft other");
+  CHECK(last_event() == "rejected_branch");
+  relay.ask("D c ft tt");
+  CHECK(last_event() == "lingering");
+  relay.wait_s(1);
+  relay.ask("L c 192.0.2.3 5000 ft another");
+  const json events = ask(relay, "J session c")["sessions"][0]["events"];
+  CHECK(events[events.size() - 3]["event"] == "revived");
+  CHECK(events.back()["event"] == "answered");
+}
+
 TEST_CASE("bytes that are no UTF-8 do not break the reply") {
   RelayFixture relay;
   CHECK(relay.ask("U c\xff\xfe 192.0.2.1 4000 f\"t") == "30000");

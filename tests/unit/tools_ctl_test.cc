@@ -245,4 +245,71 @@ TEST_CASE("counters asked twice carry their rate") {
   CHECK(second.find("per s") != std::string::npos);
 }
 
+TEST_CASE("why tells the way, the latch, what was refused, and what happened") {
+  const std::string reply = R"({"call_id":"c1","not_shown":2,"help":{
+    "dropped":{"source_refused":"not from the holder"},"punted":{"other_source":"a stranger"},
+    "event":{"created":"the first U"}},
+    "sessions":[{"from_tag":"a;1","answered":[{"tag":"b;1"}],"complete":true,"lingering":false,
+    "age_s":200,"ttl_s":58,"events_forgotten":3,
+    "events":[{"event":"created","age_s":200},{"event":"unheard_of","age_s":3.25,"leg":"caller"}],
+    "caller":{"local":"198.51.100.1:30000","signalled":"192.0.2.1:4000","policy":"strict",
+      "latch":{"rank":"signalled_host","holder":"192.0.2.1:4001","contested":true,"held_s":12.3,
+        "egress":"192.0.2.1:4001"},
+      "path":{"plane":"kernel","since_s":12,"came_back":"signalling has changed",
+        "kernel":{"received":603,"forwarded":600,"punted":{"other_source":3,"rtcp":0}}},
+      "rtp":{"received":610,"forwarded":607,"dropped":{"source_refused":3}},
+      "rtcp":{"dropped":{"loop":1}}},
+    "callee":{"latch":{"rank":"none","holder":null},"path":{"plane":"user_space",
+      "reason":"the sender is not latched"},"rtp":{"received":0,"forwarded":0}}}]})";
+  const auto result = run_why(relay_that_answers({{"J session c1", reply}}), "c1");
+  CHECK(result.code == ExitCode::ok);
+  for (const char* expected :
+       {"call c1", "session from a;1, answered by b;1", "complete; 3 min 20 s old, ends in 58 s",
+        "caller → callee: relayed in the kernel since 12 s\n",
+        "610 RTP packets received, 607 forwarded, 600 in the kernel",
+        "last came back from the kernel because: signalling has changed",
+        "3 refused: source_refused (not from the holder)", "1 RTCP refused: loop\n",
+        "3 left to user space by the kernel: other_source (a stranger)",
+        "callee → caller: relayed in user space, not in the kernel: the sender is not latched",
+        "caller: signalled 192.0.2.1:4000; latched on 192.0.2.1:4001 (the signalled host, from "
+        "another port) since 12 s, contested",
+        "callee: no media address signalled; nobody holds the latch so far\n"
+        "    media to it goes nowhere so far\n",
+        "the first U", "unheard_of", "3.2 s", "and 3 earlier events", "and 2 more sessions"}) {
+    CAPTURE(expected);
+    CHECK(result.out.find(expected) != std::string::npos);
+  }
+  CHECK(result.out.find("rtcp (") == std::string::npos);
+}
+
+TEST_CASE("why copes with what a relay leaves out, and says what it cannot do") {
+  struct Case {
+    std::string description;
+    std::string reply;
+    ExitCode code;
+    std::string shown;
+  };
+  const std::vector<Case> cases = {
+      {"a session of which nothing else is told", R"({"sessions":[{"from_tag":"a"}]})",
+       ExitCode::ok, "caller → callee: relayed, the relay does not tell where"},
+      {"no reason", R"({"sessions":[{"caller":{"path":{"plane":"user_space"}}}]})", ExitCode::ok,
+       "relayed in user space\n"},
+      {"ages that are none", R"({"sessions":[{"age_s":"x","events":[{"age_s":-1}]}]})",
+       ExitCode::ok, "- old"},
+      {"no sessions", R"({"call_id":"c"})", ExitCode::relay_error, "expected a list"},
+      {"no JSON", "hello", ExitCode::relay_error, "expected a JSON object"},
+      {"an unknown call", "E50", ExitCode::relay_error, "no such session"},
+      {"a relay without J", "E0", ExitCode::relay_error, "no J command"},
+      {"silence", "", ExitCode::no_answer, "no answer"},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(c.description);
+    const auto result = run_why(relay_that_answers({{"J session c", c.reply}}), "c");
+    CHECK(result.code == c.code);
+    CHECK((result.out + result.err).find(c.shown) != std::string::npos);
+  }
+  CHECK(run_why(relay_that_answers({{"J session c", R"({"sessions":[]})"}}, true), "c").out ==
+        "{\"sessions\":[]}\n");
+}
+
 }  // namespace relay::tools

@@ -7,6 +7,7 @@
 
 #include "tools/common/text_table.h"
 #include "tools/rtpp-ctl/session_view.h"
+#include "tools/rtpp-ctl/why_view.h"
 
 namespace relay::tools {
 namespace {
@@ -271,6 +272,20 @@ CommandResult run_query(const CommandContext& context, const std::string& call_i
   result.err +=
       "This relay has no J command: addresses, latching and the path taken cannot be shown.\n";
   return result;
+}
+
+CommandResult run_why(const CommandContext& context, const std::string& call_id) {
+  const auto asked = ask(context, "J session " + call_id);
+  if (!asked) return no_answer(asked.error());
+  if (asked->error == 50) return refused(context, "J session", 50);
+  if (asked->error) {
+    CommandResult result = refused(context, "J session", *asked->error);
+    result.err += "This relay has no J command: it cannot explain its calls.\n";
+    return result;
+  }
+  if (context.json) return {ExitCode::ok, asked->reply + "\n", ""};
+  const auto text = explain_session(asked->reply);
+  return text ? CommandResult{ExitCode::ok, *text, ""} : not_understood(text.error());
 }
 
 CommandResult run_delete(const CommandContext& context, const std::string& call_id,

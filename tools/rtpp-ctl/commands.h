@@ -40,6 +40,8 @@ CommandResult run_info(const CommandContext& context);
 CommandResult run_sessions(const CommandContext& context);
 CommandResult run_query(const CommandContext& context, const std::string& call_id,
                         const std::string& from_tag, const std::string& to_tag);
+// Which way its media takes and why, in sentences; JSON is the relay's reply.
+CommandResult run_why(const CommandContext& context, const std::string& call_id);
 // Without `from_tag`: every session of the call-id, where the relay can list them.
 CommandResult run_delete(const CommandContext& context, const std::string& call_id,
                          const std::string& from_tag, const std::string& to_tag);

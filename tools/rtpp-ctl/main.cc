@@ -74,6 +74,7 @@ struct Commands {
   CLI::App* info;
   CLI::App* sessions;
   CLI::App* query;
+  CLI::App* why;
   CLI::App* stats;
   CLI::App* remove;
 };
@@ -99,6 +100,8 @@ Commands add_options(CLI::App& app, Options& options) {
   commands.query->add_option("CALLID", options.call_id)->required();
   commands.query->add_option("FROM", options.from_tag);
   commands.query->add_option("TO", options.to_tag);
+  commands.why = app.add_subcommand("why", "Explain which way a call takes, and what was refused");
+  commands.why->add_option("CALLID", options.call_id)->required();
   commands.stats = app.add_subcommand("stats", "Counters");
   commands.stats->add_option("--watch", options.watch_s, "Again every N seconds, with rates")
       ->expected(0, 1)
@@ -125,6 +128,7 @@ int dispatch(const CommandContext& context, const CLI::App& app, const Commands&
   if (commands.query->parsed()) {
     return show(run_query(context, options.call_id, options.from_tag, options.to_tag));
   }
+  if (commands.why->parsed()) return show(run_why(context, options.call_id));
   if (commands.remove->parsed()) {
     return show(run_delete(context, options.call_id, options.from_tag, options.to_tag));
   }

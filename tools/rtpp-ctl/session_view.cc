@@ -4,35 +4,10 @@
 
 #include "relay/base/log.h"
 #include "tools/common/text_table.h"
-#include "tools/rtpp-ctl/replies.h"
+#include "tools/rtpp-ctl/place.h"
 
 namespace relay::tools {
 namespace {
-
-// What lies below one place of the reply, `sessions.0.caller.`.
-class Place {
- public:
-  Place(const NamedValues& values, std::string path) : values_(values), path_(std::move(path)) {}
-
-  Place below(std::string_view name) const { return {values_, fmt::format("{}{}.", path_, name)}; }
-  std::string text(std::string_view name) const {
-    const std::string* value = find_value(values_, path_ + std::string(name));
-    return value == nullptr ? "-" : *value;
-  }
-  // Everything below, with the rest of its path as its name.
-  NamedValues all() const {
-    NamedValues result;
-    for (const NamedValue& value : values_) {
-      if (!value.name.starts_with(path_)) continue;
-      result.push_back({value.name.substr(path_.size()), value.value});
-    }
-    return result;
-  }
-
- private:
-  const NamedValues& values_;
-  const std::string path_;
-};
 
 // `source_refused 3, loop 1`.
 std::string drops_text(const Place& dropped) {
