@@ -354,6 +354,29 @@ TEST_CASE("a copy under way outlives whatever happens to the flow") {
   }
 }
 
+TEST_CASE("the copy that counts what came meanwhile outlives the flow's stay in the kernel") {
+  OffloadFixture relay;
+  const auto call = relay.make_call();
+  relay.install(*call);
+  for (const LegId leg : kLegs) relay.send(*call, leg, call->parties[index(leg)]);
+  relay.slow.hold_tickets();
+  relay.pass(60ms);
+  relay.slow.settle_all();
+  relay.pass(20ms);
+  REQUIRE(relay.both_in_kernel(*call));
+  SUBCASE("delete") {
+    relay.offloader.remove(call->group);
+  }
+  SUBCASE("another endpoint") {
+    relay.signal(*call, LegId::caller, kElsewhere);
+    relay.pass(200ms);
+    relay.offloader.remove(call->group);
+  }
+  CHECK(relay.kernel.installed() == 0);
+  relay.slow.settle_at_once();
+  relay.pass(20ms);
+}
+
 TEST_CASE("a copy asked for before signalling took effect is neither freed nor used") {
   OffloadFixture relay;
   const auto call = relay.make_call();
