@@ -170,6 +170,9 @@ void Worker::run() {
 // triggering brings a socket with more straight back in the next round, and that earns it a burst:
 // enough to drain a queue, too little to keep the others waiting.
 void Worker::serve(MediaSocket& socket) {
+  // The post that completes a session leaves before the reply that lets the parties send, so a
+  // packet must not overtake it. Level triggering brings the socket back when it is carried out.
+  if (!socket.group->spec.complete && !posts_.empty()) return;
   const bool backlogged = socket.served_round + 1 == round_;
   socket.served_round = round_;
   for (int left = backlogged ? kBurstPackets : 1; left > 0; --left) {

@@ -269,8 +269,8 @@ void Offloader::go_down(Watched& watched, LegId leg, const KernelFlowSpec& wante
     offloaded.stream.reset();
     offloaded.state = OffloadedLeg::State::slow_path;
     hold_off(offloaded, kRefused);
-    log_warning("flow not offloaded local={} reason={}", wanted.local.to_string(),
-                quoted(installed.error().message));
+    trouble_.warning("flow not offloaded local={} reason={}", wanted.local.to_string(),
+                     quoted(installed.error().message));
     return;
   }
   offloaded.state = OffloadedLeg::State::in_kernel;
@@ -303,8 +303,8 @@ void Offloader::check_in_kernel(Watched& watched, LegId leg, const KernelFlowSpe
   OffloadedLeg& offloaded = watched.legs[index(leg)];
   if (!makes_progress(watched, leg)) {
     hold_off(offloaded, kNoProgress);
-    log_warning("flow taken back, the kernel makes no progress local={}",
-                offloaded.spec.local.to_string());
+    trouble_.warning("flow taken back, the kernel makes no progress local={}",
+                     offloaded.spec.local.to_string());
     return come_back(watched, leg, kNoProgress);
   }
   if (wanted == offloaded.spec) return;
@@ -314,8 +314,8 @@ void Offloader::check_in_kernel(Watched& watched, LegId leg, const KernelFlowSpe
     return;
   }
   come_back(watched, leg, kRefused);
-  log_warning("flow taken back local={} reason={}", wanted.local.to_string(),
-              quoted(updated.error().message));
+  trouble_.warning("flow taken back local={} reason={}", wanted.local.to_string(),
+                   quoted(updated.error().message));
 }
 
 bool Offloader::makes_progress(Watched& watched, LegId leg) {

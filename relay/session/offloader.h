@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "relay/base/clock.h"
+#include "relay/base/log.h"
 #include "relay/flow/forwarding_plane.h"
 #include "relay/flow/kernel_plane.h"
 
@@ -103,6 +104,7 @@ class Offloader final : public ForwardingPlane {
   uint32_t attention_seen_ = 0;
   uint64_t last_serial_ = 0;
   size_t in_kernel_ = 0;
+  LogLimit trouble_{5};    // a missing route concerns every call
   PlaneCounters retired_;  // what the kernel did for flows that have come back
 };
 
