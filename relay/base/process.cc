@@ -151,7 +151,7 @@ namespace {
 Result<void> keep_only_bpf_capabilities() {
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
   std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> sets{};
-  for (const unsigned capability : {CAP_BPF, CAP_NET_ADMIN}) {
+  for (const unsigned capability : {unsigned{CAP_BPF}, unsigned{CAP_NET_ADMIN}}) {
     sets[CAP_TO_INDEX(capability)].permitted |= CAP_TO_MASK(capability);
     sets[CAP_TO_INDEX(capability)].effective |= CAP_TO_MASK(capability);
   }
