@@ -1,15 +1,23 @@
-// Sends RTP-sized datagrams as fast as one core can and says what each cost in wall time. On veth
-// the kernel carries a packet to its end within the sender's system call, so that is the cost of
-// its whole way, as long as the machine has nothing else to do.
-//   udp_sender SOURCE SOURCE-PORT DESTINATION DESTINATION-PORT FLOWS WINDOWS
-// Flow i uses both ports plus i. One line: "best NS median NS" over the windows of 20,000 packets.
+// Sends RTP-sized datagrams at an even pace, for benchmarks that measure what becomes of them.
+// Reads commands, answers `run` with a line:
+//   flow GROUP SOURCE/PORT DESTINATION/PORT
+//   run GROUP PACKETS PACKETS-A-SECOND      → "sent 10000 late_us 85"
+// The packets of a group go round its flows in turn; each flow's sequence continues from run to
+// run.
 #include <fmt/core.h>
-#include <sched.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
+#include <iostream>
+#include <map>
+#include <sstream>
+#include <string>
 #include <vector>
 
 #include "relay/base/clock.h"
@@ -21,55 +29,111 @@ namespace {
 
 using namespace relay;
 
-constexpr int kWindowPackets = 20000;
+// Between two wake-ups: at 20,000 packets a second 20 of them, of as many flows.
+constexpr Duration kPace = std::chrono::milliseconds(1);
 
-[[noreturn]] void stop(const char* why) {
-  std::perror(why);
+struct Flow {
+  UniqueFd fd;
+  testing::RtpFields fields;
+  testing::Packet packet;
+};
+
+struct Group {
+  std::vector<Flow> flows;
+  size_t next = 0;
+};
+
+[[noreturn]] void stop(const std::string& why) {
+  fmt::print(stderr, "udp_sender: {}\n", why);
   std::exit(1);
 }
 
-UniqueFd open_flow(const Endpoint& source, const Endpoint& destination) {
-  const SocketAddress from = to_socket_address(source), to = to_socket_address(destination);
-  UniqueFd fd(::socket(from.get()->sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  if (!fd || ::bind(fd.get(), from.get(), from.length) != 0) stop("bind");
-  if (::connect(fd.get(), to.get(), to.length) != 0) stop("connect");
-  return fd;
+Endpoint to_endpoint(const std::string& text) {
+  const size_t slash = text.find('/');
+  const auto address = IpAddress::parse(text.substr(0, slash));
+  unsigned port = 0;
+  if (slash != std::string::npos) {
+    std::from_chars(text.data() + slash + 1, text.data() + text.size(), port);
+  }
+  if (!address || port < 1 || port > 65535) stop("\"" + text + "\": expected ADDRESS/PORT");
+  return {*address, static_cast<uint16_t>(port)};
 }
 
-double window_ns(const std::vector<UniqueFd>& flows, testing::RtpFields& fields) {
-  testing::Packet packet;
-  const Instant start = steady_now();
-  for (int i = 0; i < kWindowPackets; ++i) {
-    const size_t flow = static_cast<size_t>(i) % flows.size();
-    if (flow == 0) {
-      ++fields.sequence;
-      packet = testing::rtp_packet(fields);
-    }
-    if (::send(flows[flow].get(), packet.data(), packet.size(), 0) < 0) stop("send");
+Flow open_flow(const Endpoint& source, const Endpoint& destination, uint32_t ssrc) {
+  const SocketAddress from = to_socket_address(source), to = to_socket_address(destination);
+  Flow flow;
+  flow.fd = UniqueFd(::socket(from.get()->sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!flow.fd || ::bind(flow.fd.get(), from.get(), from.length) != 0 ||
+      ::connect(flow.fd.get(), to.get(), to.length) != 0) {
+    stop(source.to_string() + " to " + destination.to_string() + ": " + std::strerror(errno));
   }
-  return static_cast<double>((steady_now() - start).count()) / kWindowPackets;
+  flow.fields.ssrc = ssrc;
+  flow.packet = testing::rtp_packet(flow.fields);
+  return flow;
+}
+
+void send_next(Group& group) {
+  Flow& flow = group.flows[group.next];
+  group.next = (group.next + 1) % group.flows.size();
+  ++flow.fields.sequence;
+  flow.fields.timestamp += 160;
+  flow.packet[2] = static_cast<std::byte>(flow.fields.sequence >> 8);
+  flow.packet[3] = static_cast<std::byte>(flow.fields.sequence & 0xFF);
+  for (size_t i = 0; i < 4; ++i) {
+    flow.packet[4 + i] = static_cast<std::byte>(flow.fields.timestamp >> (24 - 8 * i) & 0xFF);
+  }
+  // What an earlier datagram has met (ICMP) is none of this one's business.
+  if (::send(flow.fd.get(), flow.packet.data(), flow.packet.size(), 0) < 0 &&
+      ::send(flow.fd.get(), flow.packet.data(), flow.packet.size(), 0) < 0) {
+    stop(std::string("send: ") + std::strerror(errno));
+  }
+}
+
+void sleep_until(Instant instant) {
+  const int64_t ns = to_ns(instant);
+  const timespec ts{ns / 1'000'000'000, ns % 1'000'000'000};
+  ::clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, nullptr);
+}
+
+void run(Group& group, uint64_t packets, uint64_t packets_per_second) {
+  const Instant start = steady_now();
+  Duration late_at_most{};
+  uint64_t sent = 0;
+  for (Duration due{}; sent < packets; due += kPace) {
+    sleep_until(start + due);
+    late_at_most = std::max<Duration>(late_at_most, steady_now() - (start + due));
+    const auto due_us = static_cast<uint64_t>(
+        std::chrono::duration_cast<std::chrono::microseconds>(due + kPace).count());
+    const uint64_t target = std::min(packets, packets_per_second * due_us / 1'000'000);
+    for (; sent < target; ++sent) send_next(group);
+  }
+  const auto late = std::chrono::duration_cast<std::chrono::microseconds>(late_at_most);
+  fmt::print("sent {} late_us {}\n", sent, late.count());
+  std::fflush(stdout);
 }
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  if (argc != 7) {
-    fmt::print(stderr,
-               "usage: udp_sender SOURCE SOURCE-PORT DESTINATION DESTINATION-PORT FLOWS WINDOWS\n");
-    return 2;
+int main() {
+  const rlimit files{20000, 20000};
+  ::setrlimit(RLIMIT_NOFILE, &files);
+  std::map<std::string, Group> groups;
+  for (std::string line; std::getline(std::cin, line);) {
+    std::istringstream words(line);
+    std::string command, name, source, destination;
+    words >> command >> name;
+    Group& group = groups[name];
+    if (command == "flow" && words >> source >> destination) {
+      const auto ssrc = static_cast<uint32_t>(0x10000 + group.flows.size());
+      group.flows.push_back(open_flow(to_endpoint(source), to_endpoint(destination), ssrc));
+      continue;
+    }
+    uint64_t packets = 0, packets_per_second = 0;
+    if (command != "run" || !(words >> packets >> packets_per_second) || group.flows.empty() ||
+        packets_per_second == 0) {
+      stop("\"" + line + "\": expected \"flow …\", or \"run …\" of a group that has flows");
+    }
+    run(group, packets, packets_per_second);
   }
-  const auto source = IpAddress::parse(argv[1]), destination = IpAddress::parse(argv[3]);
-  if (!source || !destination) stop("addresses are numeric");
-  std::vector<UniqueFd> flows;
-  for (int i = 0; i < std::atoi(argv[5]); ++i) {
-    flows.push_back(open_flow({*source, static_cast<uint16_t>(std::atoi(argv[2]) + i)},
-                              {*destination, static_cast<uint16_t>(std::atoi(argv[4]) + i)}));
-  }
-  testing::RtpFields fields;
-  std::vector<double> windows;
-  for (int i = 0; i < std::atoi(argv[6]); ++i) windows.push_back(window_ns(flows, fields));
-  if (windows.empty() || flows.empty()) stop("no flows or no windows");
-  std::sort(windows.begin(), windows.end());
-  fmt::print("best {:.0f} median {:.0f}\n", windows.front(), windows[windows.size() / 2]);
   return 0;
 }
