@@ -258,7 +258,7 @@ Status apply_startup(Draft& draft, const Setting& setting) {
     case OptionId::fastpath_interface:
       return set_fastpath_interface(startup, setting);
     case OptionId::workers:
-      return set_number(startup.worker_threads, setting, 0, 1024);
+      return set_number(startup.worker_threads, setting, 0, 64);
     default:
       return apply_recording(draft, setting);
   }

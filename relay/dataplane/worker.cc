@@ -3,7 +3,8 @@
 //   serve         one socket: a packet, or a bounded burst when it was ready twice in a row
 //   receive_one   receive → decide → into the batch; what is not forwarded is counted at once
 //   survive       a receive error: a pending ICMP error costs nothing, a dead descriptor is let go
-//   finish_batch  send → count
+//   finish_batch  taps → send → count
+//   speak         the sources whose time has come: prompts, voices
 //   take_posts    install, update and remove groups; never while a round's events point at them
 // Nothing here allocates, locks, logs or waits, except in epoll_wait.
 #include "relay/dataplane/worker.h"
@@ -13,10 +14,13 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <string>
 #include <system_error>
+
+#include "relay/dataplane/consumers.h"
 
 namespace relay {
 namespace {
@@ -47,10 +51,8 @@ class BlockedSignals {
   sigset_t before_{};
 };
 
-bool proves_source(const Verdict& verdict) {
-  if (verdict.kind != Verdict::Kind::drop) return true;
-  return verdict.reason == DropReason::no_egress || verdict.reason == DropReason::leg_closed;
-}
+// How often a source that has nowhere to send yet is looked at.
+constexpr Duration kSilentLegLook = std::chrono::milliseconds(20);
 
 }  // namespace
 
@@ -65,7 +67,7 @@ Result<std::unique_ptr<Worker>> Worker::start(unsigned number) {
   if (::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, wake_up.get(), &event) < 0) {
     return fail_errno("epoll_ctl on the wake-up descriptor");
   }
-  std::unique_ptr<Worker> worker(new Worker(std::move(epoll), std::move(wake_up)));
+  std::unique_ptr<Worker> worker(new Worker(number, std::move(epoll), std::move(wake_up)));
   const BlockedSignals blocked;
   try {
     worker->thread_ = std::thread([w = worker.get()] { w->run(); });
@@ -77,8 +79,8 @@ Result<std::unique_ptr<Worker>> Worker::start(unsigned number) {
   return worker;
 }
 
-Worker::Worker(UniqueFd epoll, UniqueFd wake_up)
-    : epoll_(std::move(epoll)), wake_up_(std::move(wake_up)), posts_(kPostRing) {}
+Worker::Worker(unsigned number, UniqueFd epoll, UniqueFd wake_up)
+    : number_(number), epoll_(std::move(epoll)), wake_up_(std::move(wake_up)), posts_(kPostRing) {}
 
 Worker::~Worker() {
   stop();
@@ -150,7 +152,8 @@ void Worker::run() {
   std::array<epoll_event, kEvents> events;
   bool more_posts = false;
   while (!stopping_.load(std::memory_order_acquire)) {
-    const int n = ::epoll_wait(epoll_.get(), events.data(), kEvents, more_posts ? 0 : -1);
+    const int n =
+        ::epoll_wait(epoll_.get(), events.data(), kEvents, more_posts ? 0 : milliseconds_to_wait());
     ++round_;
     bool posted = more_posts;
     for (int i = 0; i < n; ++i) {
@@ -162,6 +165,7 @@ void Worker::run() {
       }
     }
     finish_batch();
+    if (next_word_ != Instant::max()) speak();
     if (posted) more_posts = take_posts();
   }
 }
@@ -194,13 +198,14 @@ bool Worker::receive_one(MediaSocket& socket) {
   }
   const IngressPacket packet{socket.leg, socket.component, received.source, received.bytes};
   // The clock is read for every packet: jitter is measured by it, and it costs 22 ns.
-  const Verdict verdict = decide(group, packet, steady_now());
-  if (socket.on_wildcard && proves_source(verdict)) socket.local = received.local;
+  const Instant arrival = steady_now();
+  const Verdict verdict = decide(group, packet, arrival);
+  if (socket.on_wildcard && is_accepted(verdict)) socket.local = received.local;
   if (verdict.kind != Verdict::Kind::forward) {
-    finish_packet(group, packet, verdict, *this, totals_);
+    finish_packet(group, packet, verdict, arrival, *this, totals_);
     return true;
   }
-  batch_.decided[batch_.size++] = {&group, packet, verdict};
+  batch_.decided[batch_.size++] = {&group, packet, verdict, arrival};
   if (batch_.size == Batch::kPackets) finish_batch();
   return true;
 }
@@ -209,9 +214,51 @@ bool Worker::receive_one(MediaSocket& socket) {
 // (bench/README.md): each half of the UDP stack stays in the instruction cache.
 void Worker::finish_batch() {
   for (const Batch::Decided& next : std::span(batch_.decided).first(batch_.size)) {
-    finish_packet(*next.group, next.packet, next.verdict, *this, totals_);
+    finish_packet(*next.group, next.packet, next.verdict, next.arrival, *this, totals_);
   }
   batch_.size = 0;
+}
+
+// Rounded up: waking before the time would only make another round.
+int Worker::milliseconds_to_wait() const {
+  if (next_word_ == Instant::max()) return -1;
+  const auto wait = std::chrono::ceil<std::chrono::milliseconds>(next_word_ - steady_now());
+  return static_cast<int>(std::clamp<int64_t>(wait.count(), 0, 1000));
+}
+
+void Worker::speak() {
+  const Instant now = steady_now();
+  if (now < next_word_) return;
+  next_word_ = Instant::max();
+  for (SpeakingLeg* speaking = speaking_; speaking != nullptr; speaking = speaking->next) {
+    if (speaking->due <= now) speak_as(*speaking, now);
+    next_word_ = std::min(next_word_, speaking->due);
+  }
+}
+
+void Worker::speak_as(SpeakingLeg& speaking, Instant now) {
+  if (!can_send(*speaking.group, speaking.leg, now)) {
+    speaking.due = now + kSilentLegLook;
+    return;
+  }
+  const bool first = !speaking.started;
+  speaking.started = true;
+  speaking.due = play_source(*speaking.group, speaking.leg, first, now, *this, totals_);
+}
+
+void Worker::set_source(FlowGroup& group, LegId leg, Source* source) {
+  SpeakingLeg& speaking = sockets_of(group).speaking[index(leg)];
+  if (speaking.source == source) return;
+  if (speaking.source != nullptr) {
+    (speaking.previous != nullptr ? speaking.previous->next : speaking_) = speaking.next;
+    if (speaking.next != nullptr) speaking.next->previous = speaking.previous;
+  }
+  speaking = SpeakingLeg{&group, leg, source, false, steady_now(), nullptr, nullptr};
+  if (source == nullptr) return;
+  speaking.next = speaking_;
+  if (speaking_ != nullptr) speaking_->previous = &speaking;
+  speaking_ = &speaking;
+  next_word_ = speaking.due;
 }
 
 // True: read on. Reading an error takes it off the socket, so level triggering does not repeat it.
@@ -254,8 +301,10 @@ void Worker::carry_out(const Post& post) {
   switch (post.kind) {
     case Post::Kind::spec:
       apply_spec(group, post.spec, steady_now());
+      for (const LegId leg : kLegs) set_source(group, leg, post.spec.legs[index(leg)].source);
       return watch_all(group, &post.spec);
     case Post::Kind::remove:
+      for (const LegId leg : kLegs) set_source(group, leg, nullptr);
       return watch_all(group, nullptr);
     case Post::Kind::copy_stream:
       *post.copy_to = group.analyser[index(post.leg)].state();
@@ -314,6 +363,14 @@ int Worker::send(FlowGroup& group, LegId leg, Component component, const Endpoin
   const IpAddress& local = socket.local.valid() ? socket.local : sockets[0].local;
   if (!local.valid()) return relay::send(socket.fd, destination, bytes);
   return send_from(socket.fd, local, destination, bytes);
+}
+
+Endpoint Worker::local_of(const FlowGroup& group, LegId leg, Component component) const {
+  Endpoint local = PacketSender::local_of(group, leg, component);
+  const MediaSocket& socket =
+      static_cast<const GroupSockets*>(group.plane_data)->sockets[index(leg)][index(component)];
+  if (socket.on_wildcard && socket.local.valid()) local.address = socket.local;
+  return local;
 }
 
 }  // namespace relay

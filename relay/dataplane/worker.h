@@ -27,9 +27,21 @@ struct MediaSocket {
   uint64_t served_round = 0;
 };
 
+// A leg whose source speaks, in the worker's list of them.
+struct SpeakingLeg {
+  FlowGroup* group = nullptr;
+  LegId leg = LegId::callee;
+  Source* source = nullptr;  // nullptr: not in the list
+  bool started = false;
+  Instant due{};
+  SpeakingLeg* previous = nullptr;
+  SpeakingLeg* next = nullptr;
+};
+
 // What a worker keeps of a group: FlowGroup::plane_data.
 struct GroupSockets {
   std::array<std::array<MediaSocket, 2>, 2> sockets;  // by LegId, Component
+  std::array<SpeakingLeg, 2> speaking;                // by LegId
 };
 
 class Worker final : private PacketSender {
@@ -61,6 +73,7 @@ class Worker final : private PacketSender {
       FlowGroup* group;
       IngressPacket packet;
       Verdict verdict;
+      Instant arrival;
     };
     // Not a multiple of 4 KiB, so that the packets' first lines do not share one L1 cache set.
     using Buffer = std::array<std::byte, kReceiveBufferBytes + 192>;
@@ -79,7 +92,7 @@ class Worker final : private PacketSender {
     FlowGroupSpec spec;
   };
 
-  Worker(UniqueFd epoll, UniqueFd wake_up);
+  Worker(unsigned number, UniqueFd epoll, UniqueFd wake_up);
   uint64_t post(Post&& post);
   void wake();
 
@@ -89,6 +102,10 @@ class Worker final : private PacketSender {
   bool receive_one(MediaSocket& socket);
   void finish_batch();
   bool survive(MediaSocket& socket, int error);
+  int milliseconds_to_wait() const;
+  void speak();
+  void speak_as(SpeakingLeg& speaking, Instant now);
+  void set_source(FlowGroup& group, LegId leg, Source* source);
   bool take_posts();
   void carry_out(const Post& post);
   void watch_all(FlowGroup& group, const FlowGroupSpec* spec);
@@ -96,7 +113,10 @@ class Worker final : private PacketSender {
   void unwatch(MediaSocket& socket);
   int send(FlowGroup& group, LegId leg, Component component, const Endpoint& destination,
            Bytes bytes) override;
+  Endpoint local_of(const FlowGroup& group, LegId leg, Component component) const override;
+  uint32_t thread_number() const override { return number_; }
 
+  const uint32_t number_;
   UniqueFd epoll_, wake_up_;
   std::thread thread_;
   std::atomic<bool> stopping_{false};
@@ -105,7 +125,9 @@ class Worker final : private PacketSender {
   uint64_t posted_ = 0;  // control thread
   std::atomic<uint64_t> processed_{0};
 
-  uint64_t round_ = 1;  // of epoll_wait
+  uint64_t round_ = 1;                  // of epoll_wait
+  SpeakingLeg* speaking_ = nullptr;     // the first
+  Instant next_word_ = Instant::max();  // when the next of them is due
   PlaneTotals totals_;
   Counter descriptor_errors_;
   Batch batch_;

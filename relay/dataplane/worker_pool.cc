@@ -3,6 +3,9 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <string>
+
+#include "relay/flow/tap.h"
 
 namespace relay {
 
@@ -17,7 +20,11 @@ unsigned available_cpus() {
 
 Result<std::unique_ptr<WorkerPool>> WorkerPool::start(unsigned threads) {
   std::unique_ptr<WorkerPool> pool(new WorkerPool);
-  if (threads == 0) threads = available_cpus();
+  if (threads == 0) threads = std::min(available_cpus(), kTapThreadsMax);
+  if (threads > kTapThreadsMax) {
+    return fail("worker threads: " + std::to_string(threads) + ", at most " +
+                std::to_string(kTapThreadsMax));
+  }
   for (unsigned number = 0; number < threads; ++number) {
     auto worker = Worker::start(number);
     if (!worker) return tl::unexpected(std::move(worker.error()));

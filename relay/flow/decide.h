@@ -9,6 +9,7 @@
 #include "relay/flow/flow.h"
 #include "relay/flow/kernel_share.h"
 #include "relay/flow/latch.h"
+#include "relay/flow/source.h"
 #include "relay/flow/verdict.h"
 #include "relay/rtp/analyser.h"
 
@@ -20,11 +21,15 @@ struct FlowStats {
   Counter received, received_bytes;
   Counter forwarded;  // packets that came in here and left on the other leg
   Counter punted, consumed;
+  Counter emitted;  // made by the leg's transform out of what it consumed, and sent
+  Counter played;   // sent to this leg's party by its source
   std::array<Counter, kDropReasons> drops;
+  std::atomic<int64_t> last_played_ns{0};     // 0: never
   std::atomic<int64_t> first_accepted_ns{0};  // 0: never
   std::atomic<int64_t> last_accepted_ns{0};   // accepted by the latch, even if it could not leave
   Published<LatchState> latch;
   Published<AnalyserTotals> analysis;  // RTP only
+  std::atomic<bool> shifted{false};    // RTP that leaves this leg has its sequence numbers changed
 
   uint64_t dropped() const;
 };
@@ -40,6 +45,7 @@ struct FlowGroup {
   std::array<RtpAnalyser, 2> analyser;          // by LegId
   std::array<RtcpHabit, 2> rtcp_habit{};        // by LegId
   std::array<uint32_t, 2> published_changes{};  // of rtp_latch, by LegId
+  std::array<SequenceShift, 2> shift{};         // by LegId of the leg that sends
   uint32_t plane_index = 0;                     // which of the plane's threads owns it
   void* plane_data = nullptr;                   // the plane's own
 

@@ -13,6 +13,10 @@
 
 namespace relay {
 
+class Tap;
+class Transform;
+class Source;
+
 // The half of a session that faces one party. The numbers are the protocol's stream numbers.
 enum class LegId : uint8_t { callee = 0, caller = 1 };
 inline LegId other(LegId leg) {
@@ -50,6 +54,13 @@ struct LegSpec {
   uint32_t signalled_count = 0;
   LatchPolicy policy = LatchPolicy::strict;
   bool with_codecs = false;  // signalled with an RTP codec list: only RTP can prove an endpoint
+
+  // Borrowed like the sockets. `transform` and then `taps` see what the party sends; `source`
+  // speaks to the party.
+  static constexpr size_t kTapsMax = 8;
+  std::array<Tap*, kTapsMax> taps{};  // the first null ends the list
+  Transform* transform = nullptr;
+  Source* source = nullptr;
 
   bool open() const { return sockets[0] >= 0; }
 };

@@ -33,6 +33,7 @@ struct Verdict {
   static Verdict forward(LegId leg, Component component, const Endpoint& destination) {
     return {Kind::forward, DropReason{}, leg, component, destination};
   }
+  static Verdict consume() { return {Kind::consume, {}, {}, {}, {}}; }
   static Verdict drop(DropReason reason) { return {Kind::drop, reason, {}, {}, {}}; }
 };
 

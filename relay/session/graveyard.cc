@@ -21,11 +21,15 @@ void count_silence(const FlowGroup& flows, Component component, uint64_t& nobody
 }  // namespace
 
 void Graveyard::add(std::unique_ptr<Session> session, const PlaneTicket& ticket) {
-  graves_.push_back({ticket, std::move(session), std::nullopt});
+  graves_.push_back({ticket, std::move(session), std::nullopt, nullptr});
 }
 
 void Graveyard::add(PortPair ports, const PlaneTicket& ticket) {
-  graves_.push_back({ticket, nullptr, std::move(ports)});
+  graves_.push_back({ticket, nullptr, std::move(ports), nullptr});
+}
+
+void Graveyard::add(std::shared_ptr<void> part, const PlaneTicket& ticket) {
+  graves_.push_back({ticket, nullptr, std::nullopt, std::move(part)});
 }
 
 void Graveyard::sweep() {

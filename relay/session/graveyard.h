@@ -28,6 +28,8 @@ class Graveyard {
   void add(std::unique_ptr<Session> session, const PlaneTicket& ticket);
   // Ports a session no longer uses.
   void add(PortPair ports, const PlaneTicket& ticket);
+  // A tap, transform or source that was detached.
+  void add(std::shared_ptr<void> part, const PlaneTicket& ticket);
   // Lets go of what has settled.
   void sweep();
   // At the very end: what a plane still holds must not be freed under it, so it is left to the
@@ -42,6 +44,7 @@ class Graveyard {
     PlaneTicket ticket;
     std::unique_ptr<Session> session;
     std::optional<PortPair> ports;
+    std::shared_ptr<void> part;
   };
   void add_up(const Session& session);
 

@@ -50,6 +50,12 @@ tl::expected<KernelFlowSpec, std::string_view> plan(const FlowGroup& group,
   if (in.local.address.family() != out.local.address.family()) {
     return no("bridges IPv4 and IPv6");
   }
+  if (in.transform != nullptr) return no("it is re-packetised");
+  if (in.taps[0] != nullptr) return no("it is recorded, copied or listened to");
+  if (out.source != nullptr) return no("a prompt or a voice speaks to the receiver");
+  if (group.stats_of(other(leg), Component::rtp).shifted.load(std::memory_order_relaxed)) {
+    return no("a prompt has shifted its sequence numbers");
+  }
   const LatchState in_latch = group.stats_of(leg, Component::rtp).latch.load();
   const LatchState out_latch = group.stats_of(other(leg), Component::rtp).latch.load();
   if (!is_settled(in_latch, in.policy)) return no("the sender is not latched");
@@ -136,7 +142,8 @@ void Offloader::install(FlowGroup& group, const FlowGroupSpec& spec) {
 PlaneTicket Offloader::update(FlowGroup& group, const FlowGroupSpec& spec) {
   Watched& watched = *watched_.at(&group);
   if (stands_on_changed(watched, spec)) {
-    for (const LegId leg : kLegs) come_back(watched, leg, "signalling has changed");
+    for (const LegId leg : kLegs)
+      come_back(watched, leg, "signalling or what is attached has changed");
   }
   watched.spec = spec;
   if (kernel_.available()) schedule(watched, kFirstLook);
@@ -379,7 +386,9 @@ bool Offloader::stands_on_changed(const Watched& watched, const FlowGroupSpec& s
     const LegSpec& before = watched.spec.legs[index(id)];
     const LegSpec& after = spec.legs[index(id)];
     return before.sockets != after.sockets || before.local != after.local ||
-           before.signalled != after.signalled || before.policy != after.policy;
+           before.signalled != after.signalled || before.policy != after.policy ||
+           before.taps != after.taps || before.transform != after.transform ||
+           before.source != after.source;
   });
 }
 

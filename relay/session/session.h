@@ -14,6 +14,9 @@
 #include "relay/base/endpoint.h"
 #include "relay/flow/decide.h"
 #include "relay/flow/flow.h"
+#include "relay/flow/source.h"
+#include "relay/flow/tap.h"
+#include "relay/flow/transform.h"
 #include "relay/session/port_pool.h"
 
 namespace relay {
@@ -47,6 +50,10 @@ struct SessionLeg {
   uint32_t ttl_s = 0;   // set by `S ttl=`; 0: the default
   std::string codecs;   // payload types as bytes, as the party's SDP named them
   Instant refreshed{};  // by a command
+  // SessionManager::attach and its like; `spec` names them to the plane.
+  std::vector<std::unique_ptr<Tap>> taps;
+  std::unique_ptr<Transform> transform;
+  std::unique_ptr<Source> source;
 };
 
 // A to-tag that answered, and the media address it answered with.

@@ -157,6 +157,7 @@ void SessionManager::linger(Session& session, std::string_view rejected) {
   session.rejected_tag = rejected;
   session.answers.clear();
   session.spec.complete = false;
+  detach_all(session);
   plane_.update(*session.flows, session.spec);
   lingering_.push_back(session.serial);
   arm_no_later(session);

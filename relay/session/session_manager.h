@@ -122,6 +122,14 @@ class SessionManager {
   // False on an IPv6 leg, as in rtpproxy, or when the kernel refuses.
   bool set_tos(Session& session, LegId leg, int tos);
 
+  // --- attachments.cc: who else has to do with the media of a leg ---
+  // False when the leg has LegSpec::kTapsMax of them.
+  bool attach(Session& session, LegId leg, std::unique_ptr<Tap> tap);
+  // These free what was attached before, once the plane has let go of it.
+  void detach(Session& session, LegId leg, const Tap& tap);
+  void set_transform(Session& session, LegId leg, std::unique_ptr<Transform> transform);
+  void set_source(Session& session, LegId leg, std::unique_ptr<Source> source);
+
   std::optional<SessionTable::Match> find(std::string_view call_id, std::string_view from,
                                           std::optional<std::string_view> to) const {
     return table_.find(call_id, from, to);
@@ -181,6 +189,12 @@ class SessionManager {
   void note(Session& session, SessionEvent event, LegId leg);
   void arm(Session& session, Instant at);
   void arm_no_later(Session& session);
+
+  // attachments.cc
+  template <typename Part>
+  void replace(Session& session, std::unique_ptr<Part>& part, std::unique_ptr<Part> by);
+  PlaneTicket name_attachments(Session& session);
+  void detach_all(Session& session);
 
   // local_choice.cc
   tl::expected<Plans, Refused> choose_local(const MediaRequest& request);

@@ -7,7 +7,7 @@
 namespace relay::testing {
 namespace {
 
-Endpoint local_of(const LegSpec& leg, Component component) {
+Endpoint local_endpoint(const LegSpec& leg, Component component) {
   return {leg.local.address,
           static_cast<uint16_t>(leg.local.port + (component == Component::rtcp ? 1 : 0))};
 }
@@ -31,7 +31,7 @@ std::string imbalance_of(const FlowGroup& group) {
       if (stats.received.get() == accounted(stats)) continue;
       return fmt::format("flow at {} port {}: received {}, accounted for {}",
                          leg == LegId::callee ? "the callee's" : "the caller's",
-                         local_of(group.spec.legs[index(leg)], component).to_string(),
+                         local_endpoint(group.spec.legs[index(leg)], component).to_string(),
                          stats.received.get(), accounted(stats));
     }
   }
@@ -114,7 +114,7 @@ std::string InlinePlane::imbalance() const {
 
 int InlinePlane::send(FlowGroup& group, LegId leg, Component component, const Endpoint& destination,
                       Bytes bytes) {
-  outlet_(local_of(group.spec.legs[index(leg)], component), destination, bytes);
+  outlet_(local_endpoint(group.spec.legs[index(leg)], component), destination, bytes);
   return 0;
 }
 
@@ -123,7 +123,7 @@ void InlinePlane::bind(FlowGroup& group) {
     for (const Component component : kComponents) {
       const LegSpec& spec = group.spec.legs[index(leg)];
       if (spec.sockets[index(component)] < 0) continue;
-      const Endpoint local = local_of(spec, component);
+      const Endpoint local = local_endpoint(spec, component);
       RELAY_ASSERT(sockets_.emplace(local, Socket{&group, leg, component}).second);
     }
   }
@@ -132,7 +132,7 @@ void InlinePlane::bind(FlowGroup& group) {
 void InlinePlane::unbind(const FlowGroup& group) {
   for (const LegSpec& leg : group.spec.legs) {
     for (const Component component : kComponents) {
-      if (leg.sockets[index(component)] >= 0) sockets_.erase(local_of(leg, component));
+      if (leg.sockets[index(component)] >= 0) sockets_.erase(local_endpoint(leg, component));
     }
   }
 }

@@ -1,0 +1,146 @@
+#include "relay/dataplane/consumers.h"
+
+#include <algorithm>
+#include <array>
+
+#include "relay/dataplane/packet_io.h"
+
+namespace relay {
+namespace {
+
+// Where RTP or RTCP to the leg's party goes; decide.cc has the rule for RTCP.
+struct Exit {
+  Component component;
+  std::optional<Endpoint> destination;
+};
+
+Exit exit_of(const FlowGroup& group, LegId leg, Component component, Instant now) {
+  const RtpLatch& rtp = group.rtp_latch[index(leg)];
+  const bool muxed = group.rtcp_habit[index(leg)] == RtcpHabit::muxed;
+  if (component == Component::rtp || muxed) return {Component::rtp, rtp.egress(now)};
+  return {Component::rtcp, group.rtcp_latch[index(leg)].egress(rtp, now)};
+}
+
+class Output final : public SourceOutput {
+ public:
+  Output(FlowGroup& group, LegId leg, Instant now, PacketSender& sender, PlaneTotals& totals)
+      : group_(group), leg_(leg), now_(now), sender_(sender), totals_(totals) {}
+
+  void emit(Component component, Bytes packet) override {
+    const Exit exit = exit_of(group_, leg_, component, now_);
+    if (!exit.destination) return;
+    const Verdict verdict = Verdict::forward(leg_, exit.component, *exit.destination);
+    if (send_packet(group_, verdict, packet, sender_) != 0) return;
+    FlowStats& stats = group_.stats_of(leg_, component);
+    stats.played.add();
+    stats.last_played_ns.store(to_ns(now_), std::memory_order_relaxed);
+    totals_.played.add();
+  }
+
+ private:
+  FlowGroup& group_;
+  const LegId leg_;
+  const Instant now_;
+  PacketSender& sender_;
+  PlaneTotals& totals_;
+};
+
+}  // namespace
+
+Consumers::Consumers(FlowGroup& group, const IngressPacket& packet, const Verdict& verdict,
+                     Instant arrival, PacketSender& sender, PlaneTotals& totals)
+    : group_(group),
+      packet_(packet),
+      verdict_(verdict),
+      arrival_(arrival),
+      sender_(sender),
+      totals_(totals),
+      kind_(demux(packet.bytes)) {}
+
+Verdict Consumers::serve() {
+  Transform* transform = group_.spec.legs[index(packet_.leg)].transform;
+  const bool transforms = transform != nullptr && kind_ == PacketKind::rtp &&
+                          packet_.component == Component::rtp &&
+                          verdict_.kind == Verdict::Kind::forward;
+  if (!transforms) return pass(packet_.bytes);
+  transform->on_packet(packet_.bytes, arrival_, *this);
+  return Verdict::consume();
+}
+
+void Consumers::emit(Bytes packet) {
+  if (pass(packet).kind != Verdict::Kind::forward) return;
+  group_.stats_of(packet_.leg, packet_.component).emitted.add();
+  totals_.emitted.add();
+}
+
+Verdict Consumers::pass(Bytes packet) {
+  const bool is_forward = verdict_.kind == Verdict::Kind::forward;
+  const LegId egress = other(packet_.leg);
+  Source* source = is_forward ? group_.spec.legs[index(egress)].source : nullptr;
+  const bool is_media = kind_ == PacketKind::rtp || kind_ == PacketKind::rtcp;
+  std::array<std::byte, kReceiveBufferBytes> from_source, from_shift;
+  Bytes leaving = packet;
+  if (source != nullptr && is_media) {
+    leaving = source->instead_of(kind_, packet, arrival_, from_source);
+  }
+  const bool replaced = leaving.empty() && !packet.empty();
+  if (offer(packet, replaced)) return Verdict::consume();
+  if (replaced) return Verdict::drop(DropReason::replaced);
+  if (!is_forward) return verdict_;
+  leaving = shifted(leaving, from_shift);
+  if (send_packet(group_, verdict_, leaving, sender_) == 0) return verdict_;
+  return Verdict::drop(DropReason::send_failed);
+}
+
+Bytes Consumers::shifted(Bytes packet, std::span<std::byte> scratch) const {
+  const SequenceShift& shift = group_.shift[index(other(packet_.leg))];
+  if (shift.offset == 0 || kind_ != PacketKind::rtp || packet.size() < 12 ||
+      read_be32(packet, 8) != shift.ssrc) {
+    return packet;
+  }
+  std::copy(packet.begin(), packet.end(), scratch.begin());
+  const auto sequence = static_cast<uint16_t>(read_be16(packet, 2) + shift.offset);
+  scratch[2] = static_cast<std::byte>(sequence >> 8);
+  scratch[3] = static_cast<std::byte>(sequence & 0xFF);
+  return scratch.first(packet.size());
+}
+
+// True: one of them keeps it. All see it.
+bool Consumers::offer(Bytes packet, bool replaced) {
+  const auto& taps = group_.spec.legs[index(packet_.leg)].taps;
+  if (taps[0] == nullptr) return false;
+  TappedPacket tapped;
+  tapped.leg = packet_.leg;
+  tapped.component = packet_.component;
+  tapped.kind = kind_;
+  tapped.replaced = replaced;
+  tapped.source = packet_.source;
+  tapped.local = sender_.local_of(group_, packet_.leg, packet_.component);
+  tapped.bytes = packet;
+  tapped.arrival = arrival_;
+  tapped.thread = sender_.thread_number();
+  bool consumed = false;
+  for (Tap* tap : taps) {
+    if (tap == nullptr) break;
+    if (tap->wants(kind_)) consumed = tap->offer(tapped) == TapAnswer::consume || consumed;
+  }
+  return consumed;
+}
+
+bool can_send(const FlowGroup& group, LegId leg, Instant now) {
+  if (!group.spec.legs[index(leg)].open()) return false;
+  return exit_of(group, leg, Component::rtp, now).destination.has_value();
+}
+
+Instant play_source(FlowGroup& group, LegId leg, bool first, Instant now, PacketSender& sender,
+                    PlaneTotals& totals) {
+  Source& source = *group.spec.legs[index(leg)].source;
+  SequenceShift& shift = group.shift[index(leg)];
+  if (first) source.start(group.analyser[index(other(leg))].state(), shift, now);
+  Output output(group, leg, now, sender, totals);
+  const Instant next = source.play(now, output);
+  group.stats_of(leg, Component::rtp).shifted.store(shift.offset != 0, std::memory_order_relaxed);
+  return next;
+}
+
+}  // namespace relay

@@ -1,0 +1,49 @@
+// The way of an accepted packet past everybody else who has to do with it: the sending leg's
+// transform and taps, and the source that speaks to the other leg's party.
+#pragma once
+
+#include "relay/dataplane/relay_packet.h"
+#include "relay/flow/source.h"
+#include "relay/flow/tap.h"
+#include "relay/flow/transform.h"
+
+namespace relay {
+
+inline bool has_consumers(const FlowGroup& group, LegId leg) {
+  const LegSpec& in = group.spec.legs[index(leg)];
+  return in.taps[0] != nullptr || in.transform != nullptr ||
+         group.spec.legs[index(other(leg))].source != nullptr ||
+         group.shift[index(other(leg))].offset != 0;
+}
+
+// For one packet.
+class Consumers final : private PacketSink {
+ public:
+  Consumers(FlowGroup& group, const IngressPacket& packet, const Verdict& verdict, Instant arrival,
+            PacketSender& sender, PlaneTotals& totals);
+  // What became of the packet.
+  Verdict serve();
+
+ private:
+  void emit(Bytes packet) override;
+  Verdict pass(Bytes packet);
+  Bytes shifted(Bytes packet, std::span<std::byte> scratch) const;
+  bool offer(Bytes packet, bool replaced);
+
+  FlowGroup& group_;
+  const IngressPacket& packet_;
+  const Verdict& verdict_;
+  const Instant arrival_;
+  PacketSender& sender_;
+  PlaneTotals& totals_;
+  const PacketKind kind_;
+};
+
+// Lets the source of `leg` speak. Returns when it wants to be called again; Instant::max(): never.
+// While the leg cannot send, the source is not called.
+Instant play_source(FlowGroup& group, LegId leg, bool first, Instant now, PacketSender& sender,
+                    PlaneTotals& totals);
+// Whether a source could send there.
+bool can_send(const FlowGroup& group, LegId leg, Instant now);
+
+}  // namespace relay

@@ -1,0 +1,74 @@
+// Taps, transforms and sources of a leg. The plane learns of them with the spec; a detached one is
+// freed when the plane has taken over the spec without it.
+#include <algorithm>
+#include <utility>
+
+#include "relay/session/session_manager.h"
+
+namespace relay {
+
+bool SessionManager::attach(Session& session, LegId leg, std::unique_ptr<Tap> tap) {
+  auto& taps = session.leg(leg).taps;
+  if (taps.size() >= LegSpec::kTapsMax) return false;
+  taps.push_back(std::move(tap));
+  name_attachments(session);
+  return true;
+}
+
+void SessionManager::detach(Session& session, LegId leg, const Tap& tap) {
+  auto& taps = session.leg(leg).taps;
+  const auto found = std::find_if(taps.begin(), taps.end(),
+                                  [&](const auto& attached) { return attached.get() == &tap; });
+  if (found == taps.end()) return;
+  std::unique_ptr<Tap> detached = std::move(*found);
+  taps.erase(found);
+  graveyard_.add(std::move(detached), name_attachments(session));
+}
+
+void SessionManager::set_transform(Session& session, LegId leg,
+                                   std::unique_ptr<Transform> transform) {
+  replace(session, session.leg(leg).transform, std::move(transform));
+}
+
+void SessionManager::set_source(Session& session, LegId leg, std::unique_ptr<Source> source) {
+  replace(session, session.leg(leg).source, std::move(source));
+}
+
+template <typename Part>
+void SessionManager::replace(Session& session, std::unique_ptr<Part>& part,
+                             std::unique_ptr<Part> by) {
+  if (part == by) return;  // both none
+  std::swap(part, by);
+  const PlaneTicket ticket = name_attachments(session);
+  if (by) graveyard_.add(std::move(by), ticket);
+}
+
+PlaneTicket SessionManager::name_attachments(Session& session) {
+  for (const LegId id : kLegs) {
+    const SessionLeg& leg = session.leg(id);
+    LegSpec& spec = session.leg_spec(id);
+    spec.taps.fill(nullptr);
+    std::transform(leg.taps.begin(), leg.taps.end(), spec.taps.begin(),
+                   [](const auto& tap) { return tap.get(); });
+    spec.transform = leg.transform.get();
+    spec.source = leg.source.get();
+  }
+  return plane_.update(*session.flows, session.spec);
+}
+
+// What a deleted session still had.
+void SessionManager::detach_all(Session& session) {
+  std::vector<std::shared_ptr<void>> detached;
+  for (const LegId id : kLegs) {
+    SessionLeg& leg = session.leg(id);
+    for (auto& tap : leg.taps) detached.emplace_back(std::move(tap));
+    leg.taps.clear();
+    if (leg.transform) detached.emplace_back(std::move(leg.transform));
+    if (leg.source) detached.emplace_back(std::move(leg.source));
+  }
+  if (detached.empty()) return;
+  const PlaneTicket ticket = name_attachments(session);
+  for (auto& part : detached) graveyard_.add(std::move(part), ticket);
+}
+
+}  // namespace relay
