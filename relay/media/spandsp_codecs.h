@@ -1,0 +1,13 @@
+// G.722 at 64 kbit/s and GSM 06.10 full rate, through libspandsp.
+#pragma once
+
+#include "relay/media/codec.h"
+
+namespace relay {
+
+std::unique_ptr<AudioDecoder> make_g722_decoder();
+std::unique_ptr<AudioDecoder> make_gsm_decoder();
+std::unique_ptr<AudioEncoder> make_g722_encoder();
+std::unique_ptr<AudioEncoder> make_gsm_encoder();
+
+}  // namespace relay
