@@ -10,6 +10,7 @@
 
 #include "relay/base/endpoint.h"
 #include "relay/base/log.h"
+#include "relay/config/modules.h"
 #include "relay/config/setting.h"
 
 namespace relay {
@@ -46,6 +47,14 @@ struct NotifyTargetConfig {
   std::string text;  // as configured; U's notify socket must name it
 };
 
+// Where copies of RTCP go, as HEPv3 (--hep).
+struct HepCollectorConfig {
+  std::string text;  // as configured, for messages
+  bool tcp = false;
+  Endpoint endpoint;
+  uint32_t capture_id = 0;
+};
+
 struct StartupConfig {
   bool foreground = false;                       // -f
   bool skip_superuser_check = false;             // -F
@@ -68,7 +77,7 @@ struct StartupConfig {
   int tos = 184;                  // -t; -1: leave alone
   unsigned worker_threads = 0;    // 0: one a CPU this process may use
   FastpathChoice fastpath = FastpathChoice::automatic;  // --fastpath
-  std::vector<std::string> fastpath_interfaces;  // beside those of the local addresses
+  std::vector<std::string> fastpath_interfaces;         // beside those of the local addresses
   LatchPolicyDefault latch_policy = LatchPolicyDefault::strict;
   bool force_asymmetric = false;         // --force_asymmetric
   bool bridge_symmetric = true;          // bridging defaults to symmetric here; see the man page
@@ -81,10 +90,15 @@ struct StartupConfig {
   bool record_all = false;                         // -a
   bool record_no_rtcp = false;                     // -R
 
+  // Call records, absolute paths; empty: none.
+  std::string acct_csv_file, acct_json_file;       // --acct-csv, --acct-json
+  std::vector<HepCollectorConfig> hep_collectors;  // --hep
+  ModuleInstances modules;                         // --dso, rtpproxy's configuration file
+
   LogLevel log_level = LogLevel::warning;  // -d
   // -d LEVEL:FACILITY, LOG_DAEMON in the background; nothing in the foreground.
   std::optional<int> syslog_facility;
-  std::string config_file;  // --config, a TOML file
+  std::string config_file;  // --config; TOML, or rtpproxy's UCL
   // What the command line said; a reload of the file yields to it.
   std::vector<Setting> command_line;
   // Options that were accepted but whose function this version lacks; said once at start-up.

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <limits>
 #include <optional>
 
 #include "relay/base/log.h"
@@ -94,6 +95,17 @@ Result<ControlSocketConfig> parse_network(const Setting& setting, ControlKind ki
   return socket;
 }
 
+// A name, or an address without brackets, is of IPv4 if it can be.
+Result<Endpoint> parse_remote(const Setting& setting, std::string_view text, bool numeric_only) {
+  if (text.starts_with("[")) {
+    return parse_host_port(setting, text, Family::ipv6, std::nullopt, numeric_only);
+  }
+  auto ipv4 = parse_host_port(setting, text, Family::ipv4, std::nullopt, numeric_only);
+  if (ipv4 || numeric_only) return ipv4;
+  auto ipv6 = parse_host_port(setting, text, Family::ipv6, std::nullopt, numeric_only);
+  return ipv6 ? ipv6 : ipv4;
+}
+
 Result<ControlSocketConfig> parse_unix(const Setting& setting, ControlKind kind,
                                        std::string_view rest) {
   ControlSocketConfig socket{kind, setting.value, {}, {}, false};
@@ -134,6 +146,27 @@ Result<ControlSocketConfig> parse_control_socket(const Setting& setting, bool nu
 
 bool is_wildcard_notify_target(std::string_view text) {
   return text.starts_with("tcp:") && text.substr(4).starts_with(kWildcardHost);
+}
+
+Result<HepCollectorConfig> parse_hep_collector(const Setting& setting, bool numeric_only) {
+  constexpr std::string_view kExpected = "expected udp:HOST:PORT or tcp:HOST:PORT, perhaps /ID";
+  const std::string_view text = setting.value;
+  const std::string_view scheme = scheme_of(text);
+  if (scheme != "udp" && scheme != "tcp") return refuse(setting, kExpected);
+  HepCollectorConfig collector{setting.value, scheme == "tcp", {}, 0};
+  std::string_view rest = text.substr(scheme.size() + 1);
+  if (const size_t slash = rest.rfind('/'); slash != rest.npos) {
+    const Setting id{setting.option, std::string(rest.substr(slash + 1)), setting.source};
+    const auto value = parse_integer(id, 0, std::numeric_limits<uint32_t>::max());
+    if (!value) return tl::unexpected(with_context("capture id", value.error()));
+    collector.capture_id = static_cast<uint32_t>(*value);
+    rest = rest.substr(0, slash);
+  }
+  const auto endpoint = parse_remote(setting, rest, numeric_only);
+  if (!endpoint) return tl::unexpected(endpoint.error());
+  if (endpoint->address.is_any()) return refuse(setting, "a collector has an address of its own");
+  collector.endpoint = *endpoint;
+  return collector;
 }
 
 Result<NotifyTargetConfig> parse_notify_target(const Setting& setting, bool numeric_only) {

@@ -1,4 +1,4 @@
-// The text of -s, and of -n, as values.
+// The text of -s, -n and --hep as values.
 #pragma once
 
 #include "relay/config/check.h"
@@ -13,5 +13,7 @@ Result<ControlSocketConfig> parse_control_socket(const Setting& setting, bool nu
 // tcp:%%CC_SELF%%:PORT, the address the control command came from.
 bool is_wildcard_notify_target(std::string_view text);
 Result<NotifyTargetConfig> parse_notify_target(const Setting& setting, bool numeric_only);
+
+Result<HepCollectorConfig> parse_hep_collector(const Setting& setting, bool numeric_only);
 
 }  // namespace relay

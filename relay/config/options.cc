@@ -201,7 +201,7 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv, bool s
   if (gathered->print) return CommandLine(std::move(*gathered->print));
   std::vector<Setting> from_file;
   if (!gathered->config_file.empty()) {
-    auto read = read_toml_file(gathered->config_file);
+    auto read = read_config_file(gathered->config_file);
     if (!read) return tl::unexpected(read.error());
     from_file = std::move(*read);
   }

@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "relay/base/process.h"
+#include "relay/config/accounting.h"
 #include "relay/config/choices.h"
 #include "relay/config/control_socket.h"
 #include "relay/config/local_address.h"
@@ -23,7 +24,7 @@ constexpr size_t kNotifyWildcardsMax = 2;
 // What is collected before it can be judged as a whole.
 struct Draft {
   Config config;
-  std::vector<Setting> sockets, addresses, notify_targets, modules;
+  std::vector<Setting> sockets, addresses, notify_targets, modules, collectors;
   std::optional<Setting> advertised, port_min, port_max, spool_directory, pid_file, syslog_facility;
   std::optional<bool> bridge_symmetric;
   bool setup_ttl_given = false;
@@ -177,7 +178,7 @@ Status apply_runtime(Draft& draft, const Setting& setting) {
   }
 }
 
-Status apply_recording(Draft& draft, const Setting& setting) {
+Status apply_records(Draft& draft, const Setting& setting) {
   StartupConfig& startup = draft.config.startup;
   switch (setting.option) {
     case OptionId::record_directory:
@@ -190,6 +191,12 @@ Status apply_recording(Draft& draft, const Setting& setting) {
       return set_flag(startup.record_pcap, setting);
     case OptionId::record_all:
       return set_flag(startup.record_all, setting);
+    case OptionId::acct_csv:
+      return set_text(startup.acct_csv_file, setting);
+    case OptionId::acct_json:
+      return set_text(startup.acct_json_file, setting);
+    case OptionId::hep:
+      return keep(draft.collectors, setting);
     default:
       return {};
   }
@@ -260,7 +267,7 @@ Status apply_startup(Draft& draft, const Setting& setting) {
     case OptionId::workers:
       return set_number(startup.worker_threads, setting, 0, 64);
     default:
-      return apply_recording(draft, setting);
+      return apply_records(draft, setting);
   }
 }
 
@@ -343,25 +350,6 @@ Status finish_notify_targets(Draft& draft) {
   return {};
 }
 
-// "…/rtpp_acct_csv_debug.so", "rtpp_acct_csv" and "acct_csv" name the same module.
-Status finish_modules(Draft& draft) {
-  for (const Setting& setting : draft.modules) {
-    std::string name = std::filesystem::path(setting.value).filename().string();
-    if (name.ends_with(".so")) name.erase(name.size() - 3);
-    if (name.ends_with("_debug")) name.erase(name.size() - 6);
-    if (name.starts_with("rtpp_")) name.erase(0, 5);
-    if (name == "acct_rtcp_hep") {
-      return refuse(setting, "this module needs a configuration and cannot be loaded with --dso");
-    }
-    if (name != "acct_csv" && name != "catch_dtmf" && name != "dtls_gw" && name != "ice_lite") {
-      return refuse(setting, "unknown module: expected acct_csv, catch_dtmf, dtls_gw or ice_lite");
-    }
-    draft.config.startup.notices.push_back(
-        fmt::format("--dso {}: the module's function is not part of this version", name));
-  }
-  return {};
-}
-
 void add_notices(StartupConfig& startup) {
   const auto add = [&](bool given, std::string_view text) {
     if (given) startup.notices.emplace_back(text);
@@ -372,6 +360,9 @@ void add_notices(StartupConfig& startup) {
   add(startup.record_no_rtcp, "-R: recording is not part of this version");
   add(startup.record_pcap, "-P: recording is not part of this version");
   add(startup.record_all, "-a: recording is not part of this version: no session is recorded");
+  add(!startup.acct_csv_file.empty() || !startup.acct_json_file.empty(),
+      "--acct-csv, --acct-json: call records are not part of this version");
+  add(!startup.hep_collectors.empty(), "--hep: HEP is not part of this version");
   add(!startup.notify_targets.empty(),
       "-n: notifications are accepted in U commands, but this version does not deliver them");
 }
@@ -411,7 +402,9 @@ Status finish(Draft& draft, const ProcessFacts& process) {
   if (auto status = finish_ports(draft); !status) return status;
   if (auto status = finish_sockets(draft, process); !status) return status;
   if (auto status = finish_notify_targets(draft); !status) return status;
-  if (auto status = finish_modules(draft); !status) return status;
+  if (auto status = finish_accounting(startup, draft.modules, draft.collectors); !status) {
+    return status;
+  }
   auto addresses = parse_local_addresses(draft.addresses, draft.advertised, startup.numeric_only);
   if (!addresses) return tl::unexpected(addresses.error());
   startup.local_addresses = std::move(addresses->list);
@@ -440,6 +433,8 @@ std::vector<Setting> merge_settings(std::vector<Setting> file,
                                     const std::vector<Setting>& command_line) {
   std::erase_if(file, [&](const Setting& old) {
     return std::any_of(command_line.begin(), command_line.end(), [&](const Setting& given) {
+      // Modules add up, as with rtpproxy.
+      if (given.option == OptionId::module) return false;
       return given.option == old.option || (is_address(given.option) && is_address(old.option));
     });
   });

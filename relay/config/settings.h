@@ -18,7 +18,7 @@ inline constexpr std::string_view kPidFileDefault = "/run/rtpp-relay.pid";
 inline constexpr std::string_view kRtpproxyPidFileDefault = "/var/run/rtpproxy.pid";
 
 // Those of `file`, and over them those of `command_line`: a setting given there replaces the
-// file's, a list or the media addresses as a whole.
+// file's, a list or the media addresses as a whole; modules add up.
 std::vector<Setting> merge_settings(std::vector<Setting> file,
                                     const std::vector<Setting>& command_line);
 

@@ -12,6 +12,7 @@
 
 #include "relay/base/log.h"
 #include "relay/config/check.h"
+#include "relay/config/rtpproxy_file.h"
 #include "relay/config/settings.h"
 
 namespace relay {
@@ -149,33 +150,11 @@ Status add_section(std::vector<Setting>& settings, const std::string& section,
   return {};
 }
 
-// rtpproxy's --config takes UCL, whose one meaningful key is `modules { … }`.
-bool looks_like_rtpproxy_config(std::string_view text) {
-  while (!text.empty()) {
-    const size_t end = std::min(text.find('\n'), text.size());
-    std::string_view line = text.substr(0, end);
-    text.remove_prefix(std::min(end + 1, text.size()));
-    line.remove_prefix(std::min(line.find_first_not_of(" \t\r"), line.size()));
-    if (!line.starts_with("modules")) continue;
-    line.remove_prefix(std::string_view("modules").size());
-    line.remove_prefix(std::min(line.find_first_not_of(" \t\r:="), line.size()));
-    if (line.empty() || line.front() == '{') return true;
-  }
-  return false;
-}
-
 }  // namespace
 
 Result<std::vector<Setting>> read_toml_text(std::string_view text, const std::string& name) {
   const toml::parse_result parsed = toml::parse(text, name);
   if (!parsed) {
-    if (looks_like_rtpproxy_config(text)) {
-      return fail(
-          fmt::format("{}: this is an rtpproxy configuration file (modules {{...}}): its "
-                      "modules are not loaded here, see rtpp-relay.toml(5) for the format "
-                      "expected",
-                      name));
-    }
     return fail(fmt::format("{}: {}", at_line(name, parsed.error().source()),
                             parsed.error().description()));
   }
@@ -197,7 +176,7 @@ Result<std::vector<Setting>> read_toml_text(std::string_view text, const std::st
   return settings;
 }
 
-Result<std::vector<Setting>> read_toml_file(const std::string& path) {
+Result<std::vector<Setting>> read_config_file(const std::string& path) {
   if (std::error_code error; !std::filesystem::is_regular_file(path, error)) {
     return fail(fmt::format("--config: {}: {}", relay::quoted(path),
                             error ? error.message() : "expected a regular file"));
@@ -205,12 +184,12 @@ Result<std::vector<Setting>> read_toml_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
   if (!file) return fail_errno(fmt::format("--config: {}: cannot read", relay::quoted(path)));
-  return read_toml_text(text, path);
+  return is_rtpproxy_text(text) ? read_rtpproxy_text(text, path) : read_toml_text(text, path);
 }
 
 Result<RuntimeConfig> load_runtime(const std::string& path,
                                    const std::vector<Setting>& command_line) {
-  auto file = read_toml_file(path);
+  auto file = read_config_file(path);
   if (!file) return tl::unexpected(file.error());
   return build_runtime(merge_settings(std::move(*file), command_line));
 }

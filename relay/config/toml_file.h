@@ -10,9 +10,10 @@
 
 namespace relay {
 
-// Settings in the file's order, not checked so far beyond their type.
-Result<std::vector<Setting>> read_toml_file(const std::string& path);
-// The same for text in memory; `name` is what messages call it.
+// A TOML file, or one of rtpproxy's (rtpproxy_file.h). Settings in the file's order, not checked so
+// far beyond their type.
+Result<std::vector<Setting>> read_config_file(const std::string& path);
+// The same for TOML in memory; `name` is what messages call it.
 Result<std::vector<Setting>> read_toml_text(std::string_view text, const std::string& name);
 
 // What a reload applies: the file's runtime settings under those of the command line. The whole

@@ -24,6 +24,7 @@ const std::vector<ManualRule>& manual_rules() {
       {"relay/flow/event.def", "SESSION_EVENT", 0, "", "man/rtpp-control.7"},
       {"relay/config/options.def", "OPTION", 1, "-", "man/rtpp-relay.8"},
       {"relay/config/options.def", "OPTION", 2, "--", "man/rtpp-relay.8"},
+      {"relay/config/module.def", "MODULE", 0, "", "man/rtpp-relay.8"},
       {"relay/config/toml_keys.def", "TOML_KEY", 0, "", "man/rtpp-relay.toml.5"},
       {"relay/config/toml_keys.def", "TOML_KEY", 1, "", "man/rtpp-relay.toml.5"},
       {"relay/control/control_counter.def", "COUNTER", 0, "", "man/rtpp-relay.8"},

@@ -279,8 +279,8 @@ TEST_CASE("options of functions this version lacks are accepted and said so") {
       {"recording without RTCP", {"-R"}, "-R:"},
       {"pcap", {"-P"}, "-P:"},
       {"a notification socket", {"-n", "unix:/run/n"}, "-n:"},
-      {"a module by path", {"--dso", "/usr/lib/rtpproxy/rtpp_acct_csv_debug.so"}, "acct_csv"},
-      {"a module by name", {"--dso", "catch_dtmf"}, "catch_dtmf"},
+      {"DTLS", {"--dso", "/usr/lib/rtpproxy/rtpp_dtls_gw_debug.so"}, "answer E3"},
+      {"ICE", {"--dso", "ice_lite"}, "--dso: \"ice_lite\": not part of this version"},
   };
   for (const Case& c : cases) {
     CAPTURE(c.description);

@@ -42,6 +42,10 @@ spool_directory = "/var/spool"
 pcap = true
 every_session = true
 without_rtcp = true
+[accounting]
+csv = "/var/acct.csv"
+json = "/var/acct.json"
+hep = ["tcp:192.0.2.7:9060/5"]
 [process]
 foreground = false
 pid_file = "/run/x.pid"
@@ -94,6 +98,9 @@ TEST_CASE("a file with every key: the process and the timeouts") {
   CHECK(startup.spool_directory == "/var/spool");
   CHECK(startup.record_pcap);
   CHECK(startup.record_all);
+  CHECK(startup.acct_csv_file == "/var/acct.csv");
+  CHECK(startup.acct_json_file == "/var/acct.json");
+  CHECK(startup.hep_collectors.size() == 1);
   CHECK(startup.record_no_rtcp);
   CHECK_FALSE(startup.foreground);
   CHECK(startup.pid_file == "/run/x.pid");
@@ -204,10 +211,6 @@ TEST_CASE("files that are refused") {
       {"a facility inside the level", "[log]\nsyslog_facility = \"nowhere\"\n", "nowhere"},
       {"broken syntax", "[media]\nport_min =\n", "relay.toml:2: "},
       {"a key twice", "[media]\ntos = 1\ntos = 2\n", "relay.toml:3: "},
-      {"a file of rtpproxy", "modules {\n  acct_csv {\n  }\n}\n", "rtpproxy configuration file"},
-      {"a file of rtpproxy with comments", "# x\n  modules = {\n a { load = /x } }\n",
-       "rtpproxy configuration file"},
-      {"a file of rtpproxy, the brace below", "modules\n{\n}\n", "rtpproxy configuration file"},
   };
   const TemporaryDirectory directory;
   for (const Case& c : cases) {
