@@ -1,0 +1,87 @@
+// AI voice endpoints as the TOML file describes them: [voice] and [voice.PROFILE], checked as far
+// as text alone can be. Files, environment and secrets are read by relay/voice/profile.h.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace relay {
+
+enum class VoiceDriverKind : uint8_t { twilio, doubao, l16, openai, audiosocket };
+
+// Within a driver: names and shapes that services of one family differ in.
+enum class VoiceDialect : uint8_t {
+  none,         // twilio, l16, audiosocket
+  v1,           // doubao: binary frames, "realtime dialogue"
+  v3,           // doubao: JSON, "realtime duplex"
+  openai,       // openai: names and shapes since general availability
+  openai_beta,  // openai: those of before
+  azure,
+  qwen,
+  stepfun,
+};
+
+enum class VoiceAudio : uint8_t { automatic, pcmu, pcma, s16 };
+
+enum class VoicePolicy : uint8_t { tee, replace, mute_other, mix, whisper };
+
+// What the call does when the endpoint ended the dialogue in order.
+enum class VoiceEndPolicy : uint8_t { pass, hangup_event };
+// What it does when the endpoint failed.
+enum class VoiceFailPolicy : uint8_t { pass, silence, play, hangup_event };
+
+struct VoiceParameter {
+  std::string name, value;
+  friend bool operator==(const VoiceParameter&, const VoiceParameter&) = default;
+};
+
+struct VoiceTlsConfig {
+  bool verify = true;
+  std::string ca_file;                     // empty: the system's
+  std::string certificate_file, key_file;  // both or none
+  std::string server_name;                 // empty: the URL's host
+  friend bool operator==(const VoiceTlsConfig&, const VoiceTlsConfig&) = default;
+};
+
+struct VoiceProfileConfig {
+  std::string name;
+  std::string source;  // "relay.toml:7", for messages
+  VoiceDriverKind driver = VoiceDriverKind::twilio;
+  VoiceDialect dialect = VoiceDialect::none;
+  std::string url;
+  std::vector<std::string> allow_urls;  // per-call URLs must begin with one of these
+  std::string subprotocol;
+  std::vector<VoiceParameter> header_lines;  // values with ${…} as written
+  std::vector<VoiceParameter> parameters;
+  std::string template_file;  // session JSON; empty: the driver's own
+  std::string account_sid;    // twilio
+  std::string signature_key;  // twilio; with ${env:…} or ${file:…} as written; empty: unsigned
+  std::string greeting;       // what the endpoint is asked to say first
+  int end_smooth_window_ms = 600;            // doubao
+  int rate_hz = 16000;                       // l16, audiosocket
+  int play_rate_hz = 0;                      // l16; 0: rate_hz
+  VoiceAudio audio = VoiceAudio::automatic;  // openai
+
+  VoicePolicy policy = VoicePolicy::replace;
+  VoiceEndPolicy on_end = VoiceEndPolicy::pass;
+  VoiceFailPolicy on_fail = VoiceFailPolicy::pass;
+  std::string on_fail_file;  // play
+  std::chrono::milliseconds prebuffer{0};
+
+  std::chrono::milliseconds connect_timeout{5000};
+  std::chrono::milliseconds reply_timeout{30000};  // zero: none
+  std::chrono::seconds ping_interval{15};          // zero: none
+  int retries = 3;
+  uint32_t message_bytes_max = 4 << 20;
+  VoiceTlsConfig tls;
+};
+
+struct VoiceConfig {
+  unsigned sessions_max = 100;
+  unsigned starts_per_minute = 60;
+  std::vector<VoiceProfileConfig> profiles;
+};
+
+}  // namespace relay

@@ -1,0 +1,201 @@
+#include "relay/voice/driver_base.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "relay/base/assert.h"
+#include "relay/base/log.h"
+#include "relay/voice/variables.h"
+
+namespace relay {
+namespace {
+
+// An endpoint that marks every piece of a long answer has hundreds pending.
+constexpr size_t kMarksMax = 4096;
+constexpr Duration kLeaveLimit = std::chrono::seconds(3);
+constexpr size_t kEventTextBytesMax = 16 * 1024;
+
+Duration length_of(size_t samples, int rate_hz) {
+  return Duration(static_cast<int64_t>(samples) * 1'000'000'000 / rate_hz);
+}
+
+}  // namespace
+
+DialTarget target_of(const VoiceProfile& profile, const VoiceCall& call) {
+  DialTarget target;
+  target.url = call.url.empty() ? substitute_in_url(profile.url, call) : call.url;
+  target.subprotocol = profile.subprotocol;
+  for (const HttpHeader& header : profile.headers) {
+    target.headers.push_back({header.name, substitute_in_header(header.value, call)});
+  }
+  return target;
+}
+
+DriverBase::DriverBase(const VoiceProfile& profile, const VoiceCall& call, VoiceSink& sink,
+                       VoiceCounters& counters)
+    : profile_(profile), call_(call), sink_(sink), counters_(counters) {}
+
+void DriverBase::closed(const Closure& closure, Instant) {
+  RELAY_ASSERT(!ended_);
+  if (!failed_ && !closing_ && !leaving_ && !(started_ && is_orderly(closure))) {
+    failed_ = true;
+    sink_.clear();
+    complain(VoiceError::connection_lost,
+             fmt::format("closed by the endpoint: {} {}", closure.code, quoted(closure.reason)));
+  }
+  ended_ = true;
+  VoiceEvent ended;
+  ended.kind = VoiceEventKind::ended;
+  ended.outcome = failed_    ? VoiceOutcome::failed
+                  : leaving_ ? VoiceOutcome::stopped
+                             : VoiceOutcome::finished;
+  sink_.event(ended);
+}
+
+void DriverBase::frame(Samples samples, Instant now) {
+  const AudioFormat format = up_format();
+  RELAY_ASSERT(format.encoding == AudioFormat::Encoding::s16 &&
+               samples.size() == format.frame_samples());
+  if (is_over() || leaving_) return;
+  if (!started_) {
+    early_frame(Octets(reinterpret_cast<const uint8_t*>(samples.data()), samples.size_bytes()));
+    return;
+  }
+  send_frame(samples, now);
+}
+
+void DriverBase::frame_g711(Octets octets, Instant now) {
+  const AudioFormat format = up_format();
+  RELAY_ASSERT(format.encoding != AudioFormat::Encoding::s16 &&
+               octets.size() == format.frame_samples());
+  if (is_over() || leaving_) return;
+  if (!started_) {
+    early_frame(octets);
+    return;
+  }
+  send_frame_g711(octets, now);
+}
+
+void DriverBase::stop(Instant now) {
+  if (leaving_ || is_over()) return;
+  leaving_ = true;
+  leave_until_ = now + kLeaveLimit;
+  settle();
+  take_leave(now);
+}
+
+void DriverBase::tick(Instant now) {
+  if (is_over()) return;
+  if (leave_until_ && now >= *leave_until_) {
+    finish(1000, "");
+  } else if (expected_ && now >= expected_->until) {
+    fail(VoiceError::reply_timeout, fmt::format("no {} in time", expected_->what));
+  }
+}
+
+void DriverBase::set_started() {
+  if (started_) return;
+  started_ = true;
+  settle();
+  counters_.sessions_started.add();
+  VoiceEvent event;
+  event.kind = VoiceEventKind::started;
+  sink_.event(event);
+}
+
+void DriverBase::say(VoiceEventKind kind, std::string_view text) {
+  if (text.empty()) return;
+  VoiceEvent event;
+  event.kind = kind;
+  event.text = text.substr(0, kEventTextBytesMax);
+  sink_.event(event);
+}
+
+void DriverBase::complain(VoiceError error, std::string_view text) {
+  VoiceEvent event;
+  event.kind = VoiceEventKind::call_error;
+  event.error = error;
+  event.fatal = failed_;
+  event.text = text.substr(0, kEventTextBytesMax);
+  sink_.event(event);
+}
+
+void DriverBase::fail(VoiceError error, std::string_view text) {
+  if (is_over()) return;
+  failed_ = true;
+  settle();
+  sink_.clear();
+  complain(error, text);
+  sink_.close(error == VoiceError::protocol ? 1002 : 1000, "");
+}
+
+void DriverBase::finish(uint16_t code, std::string_view reason) {
+  if (is_over()) return;
+  closing_ = true;
+  settle();
+  sink_.close(code, reason);
+}
+
+void DriverBase::play(Samples samples, int rate_hz) {
+  if (samples.empty() || call_.listen_only || leaving_) return;
+  reply_length_ += length_of(samples.size(), rate_hz);
+  settle();
+  sink_.play_samples(samples, rate_hz);
+}
+
+void DriverBase::play_g711(AudioFormat::Encoding encoding, Octets octets) {
+  if (octets.empty() || call_.listen_only || leaving_) return;
+  reply_length_ += length_of(octets.size(), 8000);
+  settle();
+  sink_.play_g711(encoding, octets);
+}
+
+void DriverBase::end_of_reply() {
+  if (!call_.listen_only) sink_.end_of_reply();
+}
+
+DriverBase::Interruption DriverBase::interrupt() {
+  if (call_.listen_only) return {};
+  Interruption interruption;
+  interruption.cut = sink_.clear();
+  if (interruption.cut <= Duration::zero()) return {};
+  interruption.played = std::max(reply_length_ - interruption.cut, Duration::zero());
+  VoiceEvent event;
+  event.kind = VoiceEventKind::user_interrupted;
+  event.played = std::chrono::duration_cast<std::chrono::milliseconds>(interruption.played);
+  sink_.event(event);
+  return interruption;
+}
+
+void DriverBase::add_mark(std::string name) {
+  const bool refused = marks_.size() >= kMarksMax;
+  if (refused) counters_.marks_refused.add();
+  if (refused || call_.listen_only) {
+    send_mark(name, MarkFate::cleared);
+    return;
+  }
+  marks_.push_back({++last_mark_, std::move(name)});
+  sink_.mark(last_mark_);
+}
+
+// The endpoint needs its marks back in order; one that was passed over cannot have been heard.
+void DriverBase::mark_done(MarkId id, MarkFate fate) {
+  while (!marks_.empty() && marks_.front().id <= id) {
+    const PendingMark mark = std::move(marks_.front());
+    marks_.pop_front();
+    if (is_over() || leaving_) continue;
+    send_mark(mark.name, mark.id == id ? fate : MarkFate::cleared);
+  }
+}
+
+void DriverBase::expect(std::string what, Duration limit, Instant now) {
+  settle();
+  if (limit > Duration::zero()) expected_ = {std::move(what), now + limit};
+}
+
+void DriverBase::expect_reply(Instant now) {
+  if (!call_.listen_only) expect("reply", profile_.reply_timeout, now);
+}
+
+}  // namespace relay
