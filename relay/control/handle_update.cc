@@ -70,6 +70,7 @@ MediaRequest to_media_request(const ctlproto::MediaModifiers& modifiers,
   request.ipv6 = modifiers.ipv6;
   request.weak = modifiers.weak;
   request.new_port = modifiers.new_port;
+  request.ptime_ms = static_cast<uint16_t>(modifiers.ptime_ms.value_or(0));
   if (modifiers.codecs) request.codecs.assign(modifiers.codecs->begin(), modifiers.codecs->end());
   if (modifiers.local_address) request.local = to_local_choice(*modifiers.local_address);
   return request;

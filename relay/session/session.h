@@ -46,10 +46,11 @@ struct SessionLeg {
   std::optional<PortPair> ports;
   LocalPlan local;
   bool weak = false;
-  int tos = -1;         // set by `S tos=`; -1: the default
-  uint32_t ttl_s = 0;   // set by `S ttl=`; 0: the default
-  std::string codecs;   // payload types as bytes, as the party's SDP named them
-  Instant refreshed{};  // by a command
+  int tos = -1;           // set by `S tos=`; -1: the default
+  uint32_t ttl_s = 0;     // set by `S ttl=`; 0: the default
+  std::string codecs;     // payload types as bytes, as the party's SDP named them
+  uint16_t ptime_ms = 0;  // `z` of the party's last U or L; 0: none
+  Instant refreshed{};    // by a command
   // SessionManager::attach and its like; `spec` names them to the plane.
   std::vector<std::unique_ptr<Tap>> taps;
   std::unique_ptr<Transform> transform;

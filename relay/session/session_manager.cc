@@ -210,6 +210,7 @@ void SessionManager::describe(Session& session, LegId described, const MediaRequ
   spec.policy = asymmetric ? LatchPolicy::asymmetric : settings_.policy;
   spec.with_codecs = !request.codecs.empty();
   session.leg(described).codecs = request.codecs;
+  session.leg(described).ptime_ms = request.ptime_ms;
   if (described == LegId::callee) note_answer(session, request);
 }
 

@@ -64,7 +64,8 @@ struct MediaRequest {
   bool ipv6 = false;
   bool weak = false;
   bool new_port = false;
-  std::string codecs;  // payload types as bytes; empty: none named
+  std::string codecs;     // payload types as bytes; empty: none named
+  uint16_t ptime_ms = 0;  // z; 0: not given
   std::optional<LocalChoice> local;
   std::optional<Notification> notification;  // U only
 };
