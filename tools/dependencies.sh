@@ -4,7 +4,7 @@
 packages_build="cmake ninja-build g++ pkg-config libevent-dev libuv1-dev libjemalloc-dev
   libspdlog-dev libfmt-dev libtomlplusplus-dev libcli11-dev nlohmann-json3-dev libexpected-dev
   clang bpftool libbpf-dev libspandsp-dev libopus-dev libspeexdsp-dev
-  libssl-dev"
+  libssl-dev libsndfile1-dev libpcap-dev libsrtp2-dev"
 packages_demo="python3 iproute2 nftables espeak-ng"
 packages_test="doctest-dev libbenchmark-dev python3 iproute2 nftables kamailio sip-tester
   tshark mandoc procps rtpengine-daemon"

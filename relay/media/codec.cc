@@ -14,6 +14,7 @@ namespace relay {
 namespace {
 
 constexpr uint32_t kOpusRateHz = 48000;
+constexpr uint32_t kG722NarrowRateHz = 8000;
 constexpr uint32_t kL16RateMinHz = 8000, kL16RateMaxHz = 48000;
 
 // In the order of AudioCodec. G.722's clock is 8000 although its audio is not: RFC 3551 §4.5.2.
@@ -37,6 +38,10 @@ Result<uint32_t> rate_for(AudioCodec codec, uint32_t asked_hz) {
         fmt::format("L16 at {} Hz: expected {} to {} Hz", asked_hz, kL16RateMinHz, kL16RateMaxHz));
   }
   if (asked_hz == 0 || asked_hz == traits.sample_rate_hz) return traits.sample_rate_hz;
+  if (codec == AudioCodec::g722) {
+    if (asked_hz == kG722NarrowRateHz) return asked_hz;
+    return fail(fmt::format("G722 at {} Hz: expected 8000 or 16000 Hz", asked_hz));
+  }
   return fail(
       fmt::format("{} at {} Hz: expected {} Hz", traits.name, asked_hz, traits.sample_rate_hz));
 }
@@ -73,7 +78,7 @@ Result<std::unique_ptr<AudioDecoder>> make_decoder(AudioCodec codec, CodecSettin
     case AudioCodec::pcma:
       return make_pcma_decoder();
     case AudioCodec::g722:
-      return make_g722_decoder();
+      return make_g722_decoder(*rate_hz);
     case AudioCodec::gsm:
       return make_gsm_decoder();
     case AudioCodec::g723:
@@ -97,7 +102,7 @@ Result<std::unique_ptr<AudioEncoder>> make_encoder(AudioCodec codec, CodecSettin
     case AudioCodec::pcma:
       return make_pcma_encoder();
     case AudioCodec::g722:
-      return make_g722_encoder();
+      return make_g722_encoder(*rate_hz);
     case AudioCodec::gsm:
       return make_gsm_encoder();
     case AudioCodec::g723:

@@ -83,8 +83,9 @@ class AudioEncoder {
 };
 
 struct CodecSettings {
-  // For Opus 8000, 12000, 16000, 24000 or 48000 (0: 48000); for L16 8000 to 48000, to be given.
-  // Other codecs have one rate; it or 0 is accepted.
+  // For Opus 8000, 12000, 16000, 24000 or 48000 (0: 48000); for G.722 16000 (0) or, without its
+  // upper band, 8000; for L16 8000 to 48000, to be given. Other codecs have one rate; it or 0 is
+  // accepted.
   uint32_t sample_rate_hz = 0;
   bool voice_activity = false;  // the G.729 encoder detects pauses (Annex B)
 };

@@ -8,7 +8,7 @@
 namespace relay {
 namespace {
 
-constexpr uint32_t kG722RateHz = 16000;
+constexpr uint32_t kG722NarrowRateHz = 8000;
 constexpr int kG722BitRate = 64000;
 constexpr uint32_t kGsmRateHz = 8000;
 constexpr size_t kGsmFrameBytes = 33;
@@ -28,38 +28,53 @@ State* checked(State* state) {
   return state;
 }
 
+// At 8 kHz the upper of G.722's two bands is neither read nor made.
+int g722_options(uint32_t sample_rate_hz) {
+  return sample_rate_hz == kG722NarrowRateHz ? G722_SAMPLE_RATE_8000 : 0;
+}
+
 class G722Decoder : public ConcealingDecoder {
  public:
-  G722Decoder()
-      : ConcealingDecoder(kG722RateHz),
-        state_(checked(g722_decode_init(nullptr, kG722BitRate, 0))) {}
+  explicit G722Decoder(uint32_t sample_rate_hz)
+      : ConcealingDecoder(sample_rate_hz),
+        samples_per_byte_(sample_rate_hz / kG722NarrowRateHz),
+        state_(checked(g722_decode_init(nullptr, kG722BitRate, g722_options(sample_rate_hz)))) {}
 
  private:
   size_t decode_units(Bytes payload, std::span<int16_t> out) override {
-    const size_t bytes = std::min(payload.size(), out.size() / 2);
+    const size_t bytes = std::min(payload.size(), out.size() / samples_per_byte_);
     if (bytes == 0) return 0;
     const auto* data = reinterpret_cast<const uint8_t*>(payload.data());
     return static_cast<size_t>(
         g722_decode(state_.get(), out.data(), data, static_cast<int>(bytes)));
   }
-  void reset_codec() override { g722_decode_init(state_.get(), kG722BitRate, 0); }
+  void reset_codec() override {
+    g722_decode_init(state_.get(), kG722BitRate, g722_options(sample_rate_hz()));
+  }
 
+  size_t samples_per_byte_;
   StatePointer<g722_decode_state_t, g722_decode_free> state_;
 };
 
 class G722Encoder : public AudioEncoder {
  public:
-  G722Encoder()
-      : AudioEncoder(kG722RateHz), state_(checked(g722_encode_init(nullptr, kG722BitRate, 0))) {}
+  explicit G722Encoder(uint32_t sample_rate_hz)
+      : AudioEncoder(sample_rate_hz),
+        samples_per_byte_(sample_rate_hz / kG722NarrowRateHz),
+        state_(checked(g722_encode_init(nullptr, kG722BitRate, g722_options(sample_rate_hz)))) {}
   size_t encode(std::span<const int16_t> samples, std::span<std::byte> out) override {
-    const size_t bytes = std::min(samples.size() / 2, out.size());
+    const size_t bytes = std::min(samples.size() / samples_per_byte_, out.size());
     if (bytes == 0) return 0;
     return static_cast<size_t>(g722_encode(state_.get(), reinterpret_cast<uint8_t*>(out.data()),
-                                           samples.data(), static_cast<int>(2 * bytes)));
+                                           samples.data(),
+                                           static_cast<int>(samples_per_byte_ * bytes)));
   }
-  void reset() override { g722_encode_init(state_.get(), kG722BitRate, 0); }
+  void reset() override {
+    g722_encode_init(state_.get(), kG722BitRate, g722_options(sample_rate_hz()));
+  }
 
  private:
+  size_t samples_per_byte_;
   StatePointer<g722_encode_state_t, g722_encode_free> state_;
 };
 
@@ -101,14 +116,14 @@ class GsmEncoder : public AudioEncoder {
 
 }  // namespace
 
-std::unique_ptr<AudioDecoder> make_g722_decoder() {
-  return std::make_unique<G722Decoder>();
+std::unique_ptr<AudioDecoder> make_g722_decoder(uint32_t sample_rate_hz) {
+  return std::make_unique<G722Decoder>(sample_rate_hz);
 }
 std::unique_ptr<AudioDecoder> make_gsm_decoder() {
   return std::make_unique<GsmDecoder>();
 }
-std::unique_ptr<AudioEncoder> make_g722_encoder() {
-  return std::make_unique<G722Encoder>();
+std::unique_ptr<AudioEncoder> make_g722_encoder(uint32_t sample_rate_hz) {
+  return std::make_unique<G722Encoder>(sample_rate_hz);
 }
 std::unique_ptr<AudioEncoder> make_gsm_encoder() {
   return std::make_unique<GsmEncoder>();

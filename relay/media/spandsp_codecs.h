@@ -5,9 +5,10 @@
 
 namespace relay {
 
-std::unique_ptr<AudioDecoder> make_g722_decoder();
+// `sample_rate_hz` is 8000 or 16000.
+std::unique_ptr<AudioDecoder> make_g722_decoder(uint32_t sample_rate_hz);
 std::unique_ptr<AudioDecoder> make_gsm_decoder();
-std::unique_ptr<AudioEncoder> make_g722_encoder();
+std::unique_ptr<AudioEncoder> make_g722_encoder(uint32_t sample_rate_hz);
 std::unique_ptr<AudioEncoder> make_gsm_encoder();
 
 }  // namespace relay

@@ -32,6 +32,7 @@ std::vector<Codec> codecs() {
       {"PCMU", AudioCodec::pcmu, 8000, 35, 0},
       {"PCMA", AudioCodec::pcma, 8000, 35, 0},
       {"G.722", AudioCodec::g722, 16000, 30, 40},
+      {"G.722's lower band", AudioCodec::g722, 8000, 30, 40},
       {"GSM", AudioCodec::gsm, 8000, 14, 0},
       {"Opus at 8 kHz", AudioCodec::opus, 8000, 8, 120},
       {"Opus at 16 kHz", AudioCodec::opus, 16000, 8, 240},
@@ -141,7 +142,7 @@ TEST_CASE("rates and codecs that do not exist are refused by name") {
   };
   std::vector<Case> cases = {
       {"PCMU at 16 kHz", AudioCodec::pcmu, 16000, "PCMU at 16000 Hz: expected 8000 Hz"},
-      {"G.722 at 8 kHz", AudioCodec::g722, 8000, "G722 at 8000 Hz: expected 16000 Hz"},
+      {"G.722 at 24 kHz", AudioCodec::g722, 24000, "G722 at 24000 Hz: expected 8000 or 16000"},
       {"L16 without a rate", AudioCodec::l16, 0, "L16 at 0 Hz: expected 8000 to 48000 Hz"},
       {"Opus at 11025 Hz", AudioCodec::opus, 11025, "at 11025 Hz"},
       {"Opus at more than 31 bits", AudioCodec::opus, 0xFFFFFFFF, "Opus"},
@@ -250,6 +251,7 @@ TEST_CASE("an encoder takes whole units and never writes more than fits") {
   const std::vector<Case> cases = {
       {"PCMU", AudioCodec::pcmu, 8000, 160, 4000, 160},
       {"PCMA with little room", AudioCodec::pcma, 8000, 160, 100, 100},
+      {"G.722 at 8 kHz", AudioCodec::g722, 8000, 160, 4000, 160},
       {"an odd sample of G.722 waits", AudioCodec::g722, 16000, 321, 4000, 160},
       {"G.722 with little room", AudioCodec::g722, 16000, 320, 7, 7},
       {"half a GSM frame waits", AudioCodec::gsm, 8000, 240, 4000, 33},
