@@ -1,0 +1,216 @@
+#include "relay/voice/uplink.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+namespace relay {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr size_t kHeldMax = 8;
+// Of one loss; longer ones are noise (spandsp's and Opus's concealment have faded by then).
+constexpr int kConcealedMax = 3;
+constexpr Duration kBufferedMax = 500ms;
+// More than this for a second is lag that nobody needs: the sender's clock is faster than ours, or
+// a burst came late.
+constexpr Duration kLag = 50ms;
+constexpr int kLaggingFramesMax = 50;
+// While frames go out early the schedule moves by this much a frame, faster than any two sound
+// cards drift apart (0.1 %), so that it comes to follow the sender.
+constexpr Duration kPull = 100us;
+constexpr Duration kResync = 60ms;
+// A stream that was heard this recently is concealed rather than filled with noise.
+constexpr Duration kAlive = 60ms;
+
+int16_t distance(uint16_t from, uint16_t to) {
+  return static_cast<int16_t>(static_cast<uint16_t>(to - from));
+}
+
+}  // namespace
+
+Result<Uplink> Uplink::make(const PayloadTypes& types, uint32_t rate_hz) {
+  if (auto tried = Resampler::make(8000, rate_hz); !tried) return tl::unexpected(tried.error());
+  Uplink uplink(types, rate_hz);
+  uplink.held_.reserve(kHeldMax);
+  return uplink;
+}
+
+void Uplink::push(const HeardPacket& packet, const OnKeyPress& on_key_press) {
+  ++counters_.packets;
+  switch (types_.meaning_of(packet.payload_type)) {
+    case PayloadTypes::Meaning::unknown:
+      ++counters_.unknown_type;
+      return;
+    case PayloadTypes::Meaning::telephone_event:
+      if (const auto press = dtmf_.on_packet(packet)) on_key_press(*press);
+      // They share the audio's sequence numbers.
+      if (ssrc_ == packet.ssrc && packet.sequence == expected_) ++expected_;
+      return;
+    case PayloadTypes::Meaning::comfort_noise:
+      if (packet.payload_bytes > 0) {
+        noise_.set_level_dbov(-static_cast<int>(packet.payload[0] & std::byte{0x7F}));
+      }
+      if (ssrc_ == packet.ssrc && packet.sequence == expected_) ++expected_;
+      return;
+    case PayloadTypes::Meaning::audio:
+      accept(packet);
+      return;
+  }
+}
+
+void Uplink::accept(const HeardPacket& packet) {
+  if (ssrc_ != packet.ssrc) {
+    ssrc_ = packet.ssrc;
+    expected_ = packet.sequence;
+    held_.clear();
+    if (decoder_) decoder_->reset();
+  }
+  const int ahead = distance(expected_, packet.sequence);
+  // A jump: the sender began anew, or was away for long.
+  if (std::abs(ahead) > 100) {
+    held_.clear();
+    expected_ = packet.sequence;
+    return decode(packet);
+  }
+  if (ahead < 0) {
+    ++counters_.late;
+    return;
+  }
+  if (ahead == 0) {
+    decode(packet);
+    return decode_held(from_ns(packet.arrival_ns));
+  }
+  const auto at = std::lower_bound(held_.begin(), held_.end(), packet,
+                                   [&](const HeardPacket& held, const HeardPacket& wanted) {
+                                     return distance(wanted.sequence, held.sequence) < 0;
+                                   });
+  if (at != held_.end() && at->sequence == packet.sequence) return;  // a duplicate
+  held_.insert(at, packet);
+  decode_held(from_ns(packet.arrival_ns));
+}
+
+// What is next in order; and what waits behind a gap for too long, with the gap concealed.
+void Uplink::decode_held(Instant now) {
+  while (!held_.empty()) {
+    const HeardPacket& first = held_.front();
+    const int missing = distance(expected_, first.sequence);
+    const bool too_long = to_ns(now) - first.arrival_ns >= Duration(kReorderHold).count();
+    if (missing > 0 && !too_long && held_.size() < kHeldMax) return;
+    if (missing > 0 && decoder_ && payload_type_ == first.payload_type) {
+      // The clock has filled in for what was not there in time; only what it has not is added.
+      const int filled = concealed_in_a_row_;
+      for (int i = filled; i < std::min(missing, kConcealedMax); ++i) conceal_frame();
+    }
+    const HeardPacket packet = first;
+    held_.erase(held_.begin());
+    decode(packet);
+  }
+}
+
+void Uplink::decode(const HeardPacket& packet) {
+  expected_ = static_cast<uint16_t>(packet.sequence + 1);
+  if (!prepare_decoder(packet)) return;
+  const Bytes payload = Bytes(packet.payload).first(packet.payload_bytes);
+  const size_t samples = decoder_->decode(payload, scratch_);
+  append(std::span(scratch_).first(samples));
+  if (samples == 0) return;
+  last_arrival_ns_ = packet.arrival_ns;
+  concealed_in_a_row_ = 0;
+}
+
+bool Uplink::prepare_decoder(const HeardPacket& packet) {
+  if (payload_type_ == packet.payload_type) return decoder_ != nullptr;
+  payload_type_ = packet.payload_type;
+  const AudioCodec codec = types_.codec_of(packet.payload_type);
+  CodecSettings settings;
+  // Opus decodes to any of its rates; L16 without rtpmap is taken for 8 kHz.
+  if (codec == AudioCodec::opus) settings.sample_rate_hz = rate_hz_ > 8000 ? 16000 : 8000;
+  if (codec == AudioCodec::l16) settings.sample_rate_hz = 8000;
+  auto decoder = make_decoder(codec, settings);
+  decoder_ = decoder ? std::move(*decoder) : nullptr;
+  resampler_.reset();
+  if (decoder_ == nullptr) return false;
+  auto resampler = Resampler::make(decoder_->sample_rate_hz(), rate_hz_);
+  if (resampler) resampler_ = std::move(*resampler);
+  return resampler_.has_value();
+}
+
+void Uplink::conceal_frame() {
+  const size_t wanted = decoder_->sample_rate_hz() / 50;
+  const size_t samples = decoder_->conceal(std::span(scratch_).first(wanted));
+  append(std::span(scratch_).first(samples));
+  ++counters_.concealed_frames;
+}
+
+void Uplink::append(std::span<const int16_t> samples) {
+  while (!samples.empty()) {
+    const auto step = resampler_->process(samples, resampled_);
+    samples_.insert(samples_.end(), resampled_.begin(),
+                    resampled_.begin() + static_cast<std::ptrdiff_t>(step.written));
+    if (step.consumed == 0 && step.written == 0) break;
+    samples = samples.subspan(step.consumed);
+  }
+  const size_t most = static_cast<size_t>(kBufferedMax / kVoiceFrame) * frame_samples();
+  if (samples_.size() > most) {
+    const size_t excess = samples_.size() - most;
+    samples_.erase(samples_.begin(), samples_.begin() + static_cast<std::ptrdiff_t>(excess));
+    counters_.skipped_frames += excess / frame_samples() + 1;
+  }
+}
+
+bool Uplink::next(Instant now, std::span<int16_t> frame, const OnKeyPress& on_key_press) {
+  if (const auto press = dtmf_.on_time(now)) on_key_press(*press);
+  if (schedule_ == Instant{} || now - schedule_ > kResync) schedule_ = now;
+  decode_held(now);
+  const bool ready = samples_.size() >= frame_samples();
+  if (ready && now >= schedule_ - kEarlyMax) {
+    drop_lag();
+    take(frame);
+    frame_arrival_ = from_ns(last_arrival_ns_);
+    if (now < schedule_) schedule_ -= std::min<Duration>(kPull, schedule_ - now);
+    schedule_ += kVoiceFrame;
+    return true;
+  }
+  if (now < next_due()) return false;
+  // Nothing has come in time.
+  const bool alive = decoder_ != nullptr && last_arrival_ns_ != 0 &&
+                     to_ns(now) - last_arrival_ns_ < Duration(kAlive).count();
+  if (alive && concealed_in_a_row_ < kConcealedMax) {
+    ++concealed_in_a_row_;
+    conceal_frame();
+  }
+  frame_arrival_.reset();
+  const size_t there = std::min(samples_.size(), frame_samples());
+  const auto begin = samples_.begin();
+  std::copy(begin, begin + static_cast<std::ptrdiff_t>(there), frame.begin());
+  samples_.erase(begin, begin + static_cast<std::ptrdiff_t>(there));
+  if (there < frame_samples()) {
+    noise_.fill(frame.subspan(there, frame_samples() - there));
+    ++counters_.noise_frames;
+  }
+  schedule_ += kVoiceFrame;
+  return true;
+}
+
+void Uplink::drop_lag() {
+  const auto lag = static_cast<size_t>(kLag / std::chrono::milliseconds(1)) * rate_hz_ / 1000;
+  lagging_frames_ = samples_.size() > lag ? lagging_frames_ + 1 : 0;
+  if (lagging_frames_ < kLaggingFramesMax) return;
+  lagging_frames_ = 0;
+  samples_.erase(samples_.begin(), samples_.begin() + static_cast<std::ptrdiff_t>(frame_samples()));
+  ++counters_.skipped_frames;
+}
+
+void Uplink::take(std::span<int16_t> frame) {
+  const auto end = samples_.begin() + static_cast<std::ptrdiff_t>(frame_samples());
+  std::copy(samples_.begin(), end, frame.begin());
+  samples_.erase(samples_.begin(), end);
+}
+
+Duration Uplink::buffered() const {
+  return std::chrono::nanoseconds(samples_.size() * 1'000'000'000 / rate_hz_);
+}
+
+}  // namespace relay

@@ -1,0 +1,227 @@
+#include "relay/voice/voice_source.h"
+
+#include <time.h>
+
+#include <algorithm>
+
+#include "relay/rtp/rtp_header.h"
+
+namespace relay {
+namespace {
+
+constexpr Duration kFrame = std::chrono::milliseconds(20);
+// A thread that was held up this long goes on from now instead of catching up in a burst.
+constexpr Duration kResync = std::chrono::milliseconds(60);
+constexpr size_t kHeaderBytes = 12;
+constexpr size_t kSenderReportBytes = 28, kSenderInfoBytes = 20;
+constexpr uint64_t kNtpEpochOffset = 2'208'988'800;  // 1900 to 1970
+
+void write_be16(std::span<std::byte> out, size_t at, uint16_t value) {
+  out[at] = static_cast<std::byte>(value >> 8);
+  out[at + 1] = static_cast<std::byte>(value & 0xFF);
+}
+
+void write_be32(std::span<std::byte> out, size_t at, uint32_t value) {
+  write_be16(out, at, static_cast<uint16_t>(value >> 16));
+  write_be16(out, at + 2, static_cast<uint16_t>(value & 0xFFFF));
+}
+
+uint64_t ntp_now() {
+  timespec wall{};
+  ::clock_gettime(CLOCK_REALTIME, &wall);
+  const auto seconds = static_cast<uint64_t>(wall.tv_sec) + kNtpEpochOffset;
+  const auto fraction = (static_cast<uint64_t>(wall.tv_nsec) << 32) / 1'000'000'000;
+  return (seconds << 32) | fraction;
+}
+
+uint32_t units(Duration time, uint32_t clock_rate_hz) {
+  return static_cast<uint32_t>(static_cast<uint64_t>(std::max<int64_t>(time.count(), 0)) / 1000 *
+                               clock_rate_hz / 1'000'000);
+}
+
+}  // namespace
+
+VoiceSource::VoiceSource(std::shared_ptr<VoicePath> path, VoiceStreamFormat format,
+                         OtherParty other_party, const Beginning& beginning)
+    : path_(std::move(path)),
+      format_(std::move(format)),
+      other_party_(other_party),
+      ssrc_(beginning.random_ssrc),
+      sequence_(beginning.random_sequence),
+      timestamp_(beginning.random_timestamp) {}
+
+// A party that has been hearing the other one goes on hearing the same stream.
+void VoiceSource::start(const RtpStreamState& other, SequenceShift& shift, Instant now) {
+  shift_ = &shift;
+  began_ = next_frame_ = now;
+  next_report_ = now + kReportInterval;
+  if (other.ssrc_known == 0 || other.run_open == 0) return;
+  const RtpJitterState& newest = other.jitter[other.newest_jitter % kRtpJitterStates];
+  const bool same_clock = rtp_clock_rate(other.payload_type_last) == format_.clock_rate_hz;
+  if (newest.used == 0 || newest.ssrc != other.ssrc_last || !same_clock) return;
+  ssrc_ = other.ssrc_last;
+  if (shift.ssrc != ssrc_) shift = {ssrc_, 0};
+  continued_sequence_ = static_cast<uint16_t>(other.run_highest);
+  sequence_ = static_cast<uint16_t>(*continued_sequence_ + 1 + shift.offset);
+  const Duration since = now - from_ns(static_cast<int64_t>(newest.arrival_ns));
+  timestamp_ = newest.timestamp + units(since, format_.clock_rate_hz);
+}
+
+Instant VoiceSource::play(Instant now, SourceOutput& output) {
+  if (now - next_frame_ > kResync) next_frame_ = now;
+  if (take_frame(frame_)) {
+    const bool marker = frame_.starts_talk_spurt || !is_speaking(now);
+    speak(frame_.payload.data(), frame_.payload_bytes, marker, now, output);
+    spoke_ = true;
+    idle_ = false;
+    last_spoken_ = now;
+    path_->frames_spoken.add();
+    path_->last_spoken_ns.store(to_ns(now), std::memory_order_relaxed);
+  } else if (!format_.idle_payloads.empty() && (other_party_ != OtherParty::muted || !passing_)) {
+    const auto& payload = format_.idle_payloads[idle_index_++ % format_.idle_payloads.size()];
+    speak(payload.data(), payload.size(), packets_sent_ == 0, now, output);
+    idle_ = true;
+  }
+  if (now >= next_report_ && packets_sent_ > 0) report(now, output);
+  next_frame_ += kFrame;
+  return next_frame_;
+}
+
+bool VoiceSource::take_frame(SpokenFrame& frame) {
+  const uint32_t epoch = path_->epoch.load(std::memory_order_acquire);
+  while (path_->spoken.pop(frame)) {
+    path_->frames_taken.fetch_add(1, std::memory_order_release);
+    if (frame.epoch == epoch) return true;
+    path_->frames_discarded.add();
+  }
+  return false;
+}
+
+uint32_t VoiceSource::timestamp_at(Instant now) const {
+  return timestamp_ + units(now - began_, format_.clock_rate_hz);
+}
+
+void VoiceSource::speak(const std::byte* payload, size_t payload_bytes, bool marker, Instant,
+                        SourceOutput& output) {
+  std::array<std::byte, kHeaderBytes + SpokenFrame::kPayloadBytesMax> packet;
+  // By the schedule, not by when the thread got to it: the far end's jitter would grow by that.
+  last_timestamp_ = timestamp_at(next_frame_);
+  packet[0] = std::byte{0x80};
+  packet[1] = static_cast<std::byte>((marker ? 0x80 : 0) | format_.payload_type);
+  write_be16(packet, 2, sequence_++);
+  write_be32(packet, 4, last_timestamp_);
+  write_be32(packet, 8, ssrc_);
+  std::copy_n(payload, payload_bytes, packet.begin() + kHeaderBytes);
+  output.emit(Component::rtp, Bytes(packet).first(kHeaderBytes + payload_bytes));
+  ++packets_sent_;
+  octets_sent_ += static_cast<uint32_t>(payload_bytes);
+  passing_ = false;
+  shift_to_follow();
+}
+
+// The other party's packets follow on ours, as passed and once we are gone.
+void VoiceSource::shift_to_follow() {
+  if (!continued_sequence_) return;
+  shift_->offset = static_cast<uint16_t>(sequence_ - (*continued_sequence_ + 1));
+}
+
+void VoiceSource::note_other(Bytes packet) {
+  if (!continued_sequence_ || packet.size() < kHeaderBytes || read_be32(packet, 8) != ssrc_) return;
+  const uint16_t sequence = read_be16(packet, 2);
+  const auto ahead = static_cast<int16_t>(static_cast<uint16_t>(sequence - *continued_sequence_));
+  if (ahead <= 0) return;
+  continued_sequence_ = sequence;
+  shift_to_follow();
+}
+
+Bytes VoiceSource::instead_of(PacketKind kind, Bytes packet, Instant now,
+                              std::span<std::byte> scratch) {
+  if (kind == PacketKind::rtcp) return reports_only(packet, scratch);
+  if (other_party_ != OtherParty::muted || is_speaking(now)) {
+    note_other(packet);
+    return {};
+  }
+  return pass(packet, now, scratch);
+}
+
+// The other party's RTP as part of our stream.
+Bytes VoiceSource::pass(Bytes packet, Instant now, std::span<std::byte> scratch) {
+  const auto rtp = RtpView::parse(packet);
+  if (!rtp) return {};
+  const bool goes_on = passing_ && rtp->ssrc() == other_ssrc_;
+  if (!goes_on) {
+    other_ssrc_ = rtp->ssrc();
+    other_sequence_ = static_cast<uint16_t>(rtp->sequence() - 1);
+    other_offset_ = timestamp_at(now) - rtp->timestamp();
+  }
+  passing_ = true;
+  // Their losses and reorderings stay visible: the receiver conceals them.
+  const auto step = static_cast<uint16_t>(rtp->sequence() - other_sequence_);
+  const auto sequence = static_cast<uint16_t>(sequence_ - 1 + step);
+  if (static_cast<int16_t>(step) > 0) {
+    other_sequence_ = rtp->sequence();
+    sequence_ = static_cast<uint16_t>(sequence + 1);
+  }
+  note_other(packet);
+  std::copy(packet.begin(), packet.end(), scratch.begin());
+  if (!goes_on) scratch[1] |= std::byte{0x80};
+  // The plane adds the shift to what bears its SSRC.
+  const bool is_shifted = shift_->ssrc == ssrc_;
+  write_be16(scratch, 2,
+             static_cast<uint16_t>(sequence - (is_shifted ? shift_->offset : uint16_t{0})));
+  last_timestamp_ = rtp->timestamp() + other_offset_;
+  write_be32(scratch, 4, last_timestamp_);
+  write_be32(scratch, 8, ssrc_);
+  ++packets_sent_;
+  octets_sent_ += static_cast<uint32_t>(rtp->payload().size());
+  return scratch.first(packet.size());
+}
+
+// What the other party reports about this one's media is true; what it says of its own sending is
+// not what arrives here. A sender report becomes a receiver report (RFC 3550 §6.4), by us; what
+// follows it in the compound speaks of the other party and is left out.
+Bytes VoiceSource::reports_only(Bytes packet, std::span<std::byte> scratch) const {
+  if (packet.size() < 8) return {};
+  const uint8_t type = byte_at(packet, 1);
+  const size_t bytes = (size_t{read_be16(packet, 2)} + 1) * 4;
+  const bool is_sender_report = type == 200;
+  if ((!is_sender_report && type != 201) || bytes > packet.size()) return {};
+  const size_t skipped = is_sender_report ? kSenderInfoBytes : 0;
+  if (bytes < 8 + skipped) return {};
+  const size_t kept = bytes - skipped;
+  std::copy_n(packet.begin(), 8, scratch.begin());
+  std::copy_n(packet.begin() + static_cast<std::ptrdiff_t>(8 + skipped), kept - 8,
+              scratch.begin() + 8);
+  scratch[1] = std::byte{201};
+  write_be16(scratch, 2, static_cast<uint16_t>(kept / 4 - 1));
+  write_be32(scratch, 4, ssrc_);
+  return scratch.first(kept);
+}
+
+void VoiceSource::report(Instant now, SourceOutput& output) {
+  next_report_ = now + kReportInterval;
+  std::array<std::byte, kSenderReportBytes + 16> packet{};
+  const uint64_t ntp = ntp_now();
+  packet[0] = std::byte{0x80};
+  packet[1] = std::byte{200};
+  write_be16(packet, 2, kSenderReportBytes / 4 - 1);
+  write_be32(packet, 4, ssrc_);
+  write_be32(packet, 8, static_cast<uint32_t>(ntp >> 32));
+  write_be32(packet, 12, static_cast<uint32_t>(ntp));
+  write_be32(packet, 16, timestamp_at(now));
+  write_be32(packet, 20, packets_sent_);
+  write_be32(packet, 24, octets_sent_);
+  // SDES with a CNAME is mandatory in a compound (RFC 3550 §6.1).
+  packet[28] = std::byte{0x81};
+  packet[29] = std::byte{202};
+  write_be16(packet, 30, 3);
+  write_be32(packet, 32, ssrc_);
+  packet[36] = std::byte{1};
+  packet[37] = std::byte{5};
+  constexpr std::string_view kName = "relay";
+  std::transform(kName.begin(), kName.end(), packet.begin() + 38,
+                 [](char c) { return static_cast<std::byte>(c); });
+  output.emit(Component::rtcp, packet);
+}
+
+}  // namespace relay

@@ -1,0 +1,206 @@
+#include <doctest/doctest.h>
+
+#include <chrono>
+#include <cmath>
+#include <numbers>
+#include <string>
+#include <vector>
+
+#include "relay/media/g711.h"
+#include "relay/voice/uplink.h"
+
+namespace relay {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Instant kStart = Instant(100s);
+constexpr size_t kFrameSamples = 160;
+
+int16_t tone(uint64_t sample) {
+  const double phase = 2 * std::numbers::pi * 400.0 * static_cast<double>(sample) / 8000.0;
+  return static_cast<int16_t>(8000 * std::sin(phase));
+}
+
+// 20 ms of the tone as PCMU, the `number`th.
+HeardPacket packet(uint16_t number, Instant arrival, uint32_t ssrc = 7) {
+  HeardPacket heard;
+  heard.arrival_ns = to_ns(arrival);
+  heard.sequence = number;
+  heard.timestamp = uint32_t{number} * 160;
+  heard.ssrc = ssrc;
+  heard.payload_bytes = 160;
+  for (size_t i = 0; i < 160; ++i) {
+    heard.payload[i] = std::byte{g711::linear_to_mu(tone(size_t{number} * 160 + i))};
+  }
+  return heard;
+}
+
+double loudness(std::span<const int16_t> frame) {
+  double sum = 0;
+  for (const int16_t sample : frame) sum += double{static_cast<double>(sample)} * sample;
+  return std::sqrt(sum / static_cast<double>(frame.size()));
+}
+
+struct Arrival {
+  uint16_t number;
+  Duration at;  // after the start
+};
+
+struct Run {
+  struct Frame {
+    Duration at;
+    double loudness;
+  };
+  std::vector<Frame> frames;
+  UplinkCounters counters;
+  Duration buffered{};
+};
+
+// Feeds the arrivals and asks every millisecond.
+Run run(const std::vector<Arrival>& arrivals, Duration length) {
+  auto uplink = Uplink::make(PayloadTypes{}, 8000);
+  REQUIRE(uplink);
+  Run result;
+  const auto no_key = [](const KeyPress&) {};
+  std::vector<int16_t> frame(kFrameSamples);
+  size_t next = 0;
+  for (Duration now{0}; now < length; now += 1ms) {
+    for (; next < arrivals.size() && arrivals[next].at <= now; ++next) {
+      uplink->push(packet(arrivals[next].number, kStart + now), no_key);
+    }
+    while (uplink->next(kStart + now, frame, no_key)) {
+      result.frames.push_back({now, loudness(frame)});
+    }
+  }
+  result.counters = uplink->counters();
+  result.buffered = uplink->buffered();
+  return result;
+}
+
+std::vector<Arrival> steady(uint16_t count, Duration offset = 0ms) {
+  std::vector<Arrival> arrivals;
+  for (uint16_t i = 0; i < count; ++i) arrivals.push_back({i, offset + i * Duration(20ms)});
+  return arrivals;
+}
+
+TEST_CASE("frames leave at an even pace, whatever comes") {
+  struct Case {
+    std::string description;
+    std::vector<Arrival> arrivals;
+    uint64_t concealed, noise, late;
+    size_t loud_frames_min;
+  };
+  std::vector<Arrival> one_lost = steady(50);
+  one_lost.erase(one_lost.begin() + 20);
+  std::vector<Arrival> swapped = steady(50);
+  std::swap(swapped[20].number, swapped[21].number);
+  std::vector<Arrival> pause = steady(20);
+  for (const Arrival& arrival : steady(20, 600ms)) {
+    pause.push_back({static_cast<uint16_t>(arrival.number + 20), arrival.at});
+  }
+  std::vector<Arrival> jittery = steady(50);
+  for (size_t i = 0; i < jittery.size(); i += 3) jittery[i].at += 8ms;
+  std::vector<Arrival> twice = steady(50);
+  twice.insert(twice.begin() + 10, twice[9]);
+  const std::vector<Case> cases = {
+      {"steady", steady(50), 0, 0, 0, 50},
+      {"nothing at all", {}, 0, 50, 0, 0},
+      {"one lost is concealed once", one_lost, 1, 0, 0, 49},
+      {"two swapped", swapped, 1, 0, 0, 49},
+      {"a pause is noise after its concealment", pause, 2, 5, 0, 40},
+      {"jitter of 8 ms", jittery, 0, 0, 0, 50},
+      {"a duplicate is late", twice, 0, 0, 1, 50},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(c.description);
+    const Run result = run(c.arrivals, 1s);
+    CHECK(result.frames.size() >= 49);
+    CHECK(result.frames.size() <= 51);
+    for (size_t i = 1; i < result.frames.size(); ++i) {
+      CHECK(result.frames[i].at - result.frames[i - 1].at <= 36ms);
+    }
+    CHECK(result.counters.late == c.late);
+    CHECK(result.counters.concealed_frames >= c.concealed);
+    CHECK(result.counters.concealed_frames <= c.concealed + 3);
+    if (c.noise == 0) CHECK(result.counters.noise_frames <= 1);
+    if (c.noise > 0) CHECK(result.counters.noise_frames >= c.noise);
+    size_t loud = 0;
+    for (const Run::Frame& frame : result.frames) {
+      CHECK(frame.loudness > 1);  // never digital silence
+      if (frame.loudness > 2000) ++loud;
+    }
+    CHECK(loud + 1 >= c.loud_frames_min);
+    CHECK(result.buffered < 40ms);
+  }
+}
+
+TEST_CASE("a frame leaves as soon as its packet is there") {
+  for (const Duration offset : {Duration(0ms), Duration(7ms), Duration(13ms), Duration(19ms)}) {
+    CAPTURE(offset.count());
+    const Run result = run(steady(100, 200ms + offset), 2s);
+    for (const Run::Frame& frame : result.frames) {
+      if (frame.at < 300ms + offset || frame.at > 1900ms) continue;
+      CHECK((frame.at - offset) % 20ms == 0ms);
+    }
+  }
+}
+
+TEST_CASE("lag from a burst is worked off") {
+  std::vector<Arrival> arrivals = steady(20);
+  for (uint16_t i = 20; i < 30; ++i) arrivals.push_back({i, 600ms});  // all at once
+  for (uint16_t i = 30; i < 500; ++i) {
+    arrivals.push_back({i, i * Duration(20ms)});
+  }
+  const Run result = run(arrivals, 10s);
+  CHECK(result.counters.skipped_frames > 0);
+  CHECK(result.buffered <= 60ms);
+}
+
+TEST_CASE("key presses are told once each and never sound") {
+  auto uplink = Uplink::make(PayloadTypes{}, 8000);
+  REQUIRE(uplink);
+  std::string digits;
+  std::vector<int64_t> durations_ms;
+  const auto on_key = [&](const KeyPress& press) {
+    digits += press.digit;
+    durations_ms.push_back(press.duration.count());
+  };
+  uint16_t sequence = 0;
+  const auto event = [&](uint8_t code, bool end, uint16_t duration, uint32_t timestamp,
+                         Duration at) {
+    HeardPacket heard;
+    heard.payload_type = 101;
+    heard.sequence = sequence++;
+    heard.timestamp = timestamp;
+    heard.ssrc = 7;
+    heard.arrival_ns = to_ns(kStart + at);
+    heard.payload_bytes = 4;
+    heard.payload[0] = std::byte{code};
+    heard.payload[1] = end ? std::byte{0x8A} : std::byte{0x0A};
+    heard.payload[2] = static_cast<std::byte>(duration >> 8);
+    heard.payload[3] = static_cast<std::byte>(duration & 0xFF);
+    uplink->push(heard, on_key);
+  };
+  event(5, false, 160, 1000, 0ms);
+  event(5, false, 320, 1000, 20ms);
+  for (int i = 0; i < 3; ++i) event(5, true, 800, 1000, 40ms);
+  event(11, false, 160, 3000, 200ms);  // '#', whose end packets are lost
+  std::vector<int16_t> frame(kFrameSamples);
+  for (Duration now = 0ms; now < 600ms; now += 10ms) uplink->next(kStart + now, frame, on_key);
+  event(16, true, 160, 9000, 700ms);  // a flash is no digit
+  CHECK(digits == "5#");
+  CHECK(durations_ms == std::vector<int64_t>{100, 20});
+}
+
+TEST_CASE("what is not known is counted") {
+  auto uplink = Uplink::make(PayloadTypes{}, 8000);
+  REQUIRE(uplink);
+  HeardPacket heard = packet(1, kStart);
+  heard.payload_type = 96;
+  uplink->push(heard, [](const KeyPress&) {});
+  CHECK(uplink->counters().unknown_type == 1);
+}
+
+}  // namespace
+}  // namespace relay
