@@ -1,7 +1,7 @@
 // What this relay can do, by the dates the control protocol names capabilities with. Listed is what
 // works: a client that VF tells yes uses it.
 //
-// Known but not offered: 20071116 re-packetising, 20071218 copying, 20081224 and 20150617 timeout
+// Known but not offered: 20071218 copying, 20081224 and 20150617 timeout
 // notification, 20140323 load, 20200226 stopping a recording, 20230205 DTMF events, 20250523 copy
 // with port, 20260309 fork; and 20170313, OpenSIPS's TTL letters t and T, which rtpproxy denies
 // too.
@@ -24,6 +24,7 @@ inline constexpr std::array kFeatures = {
     Feature{kBasicVersion, "the basic protocol"},
     Feature{"20050322", "several media a call"},
     Feature{"20060704", "VF, asking for a capability"},
+    Feature{"20071116", "z, re-packetising"},
     Feature{"20080403", "Q, the counters of a session"},
     Feature{"20081102", "codec lists in U and L"},
     Feature{"20090810", "l and r, choosing the local address"},

@@ -24,7 +24,7 @@ std::string handle(HandlerContext& context, const ctlproto::Info& request) {
       "sessions created: {}\nactive sessions: {}\nactive streams: {}\n"
       "packets received: {}\npackets transmitted: {}\n",
       sessions.counters().created, sessions.active(), 2 * sessions.active(),
-      received_by_complete_sessions(traffic), traffic.forwarded);
+      received_by_complete_sessions(traffic), traffic.forwarded + traffic.emitted + traffic.played);
   if (request.load) {
     reply += fmt::format("average load: {:.6f}\n", sessions.overload().cpu_percent() / 100);
   }

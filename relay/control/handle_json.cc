@@ -96,6 +96,7 @@ json flow_json(const FlowFigures& figures) {
           {"forwarded", figures.forwarded},
           {"punted", figures.punted},
           {"consumed", figures.consumed},
+          {"emitted", figures.emitted},
           {"dropped", drops_json([&](size_t i) { return figures.drops[i]; })}};
 }
 
@@ -303,6 +304,8 @@ std::string whole_relay(const HandlerContext& context) {
                     {"forwarded", traffic.forwarded},
                     {"punted", traffic.punted},
                     {"consumed", traffic.consumed},
+                    {"transformed", traffic.transformed},
+                    {"emitted", traffic.emitted},
                     {"dropped", drops_json([&](size_t i) { return traffic.drops[i]; })}}},
                   {"ports",
                    {{"pairs_taken", sessions.ports().taken()},

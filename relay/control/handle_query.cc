@@ -50,7 +50,9 @@ constexpr std::array kFields{
           [](const QueryView& v) { return to_text(packets_in(v.rtp(other(v.first)))); }},
     Field{"nrelayed",
           [](const QueryView& v) {
-            return to_text(v.rtp(LegId::callee).forwarded + v.rtp(LegId::caller).forwarded);
+            uint64_t relayed = 0;
+            for (const FlowFigures& rtp : v.figures) relayed += rtp.forwarded + rtp.emitted;
+            return to_text(relayed);
           }},
     Field{"ndropped",
           [](const QueryView& v) {

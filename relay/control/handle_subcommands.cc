@@ -44,6 +44,7 @@ class Runner {
     request.to_tag = target_.to_tag;
     const auto answer = context_.sessions.lookup(request);
     if (!answer) return {true, {}};
+    repacketise(context_.sessions, *answer->session, other(answer->answered));
     target_.in = other(target_.in);
     return {false, media_reply(*answer)};
   }

@@ -4,6 +4,7 @@
 #include "ctlproto/error_codes.h"
 #include "relay/base/log.h"
 #include "relay/control/handlers.h"
+#include "relay/media/repacketiser.h"
 
 namespace relay {
 namespace {
@@ -38,6 +39,7 @@ MediaRequest to_media_request(const Command& command) {
 template <typename Command>
 std::string finish(HandlerContext& context, const Command& command, const MediaAnswer& answer) {
   std::string reply = media_reply(answer);
+  repacketise(context.sessions, *answer.session, other(answer.answered));
   SubCommandTarget target{answer.session->serial, other(answer.answered), command.call_id,
                           command.from_tag, std::nullopt};
   if (command.to_tag) target.to_tag = *command.to_tag;
@@ -74,6 +76,15 @@ MediaRequest to_media_request(const ctlproto::MediaModifiers& modifiers,
   if (modifiers.codecs) request.codecs.assign(modifiers.codecs->begin(), modifiers.codecs->end());
   if (modifiers.local_address) request.local = to_local_choice(*modifiers.local_address);
   return request;
+}
+
+void repacketise(SessionManager& sessions, Session& session, LegId described) {
+  const SessionLeg& leg = session.leg(described);
+  const auto* current = dynamic_cast<const Repacketiser*>(leg.transform.get());
+  if (current != nullptr && current->ptime_ms() == leg.ptime_ms) return;  // goes on as it is
+  sessions.set_transform(
+      session, described,
+      leg.ptime_ms == 0 ? nullptr : std::make_unique<Repacketiser>(leg.ptime_ms));
 }
 
 int to_error_code(Refusal refusal) {

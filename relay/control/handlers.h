@@ -71,6 +71,8 @@ void run_subcommands(HandlerContext& context, SubCommandTarget target,
 // --- handle_update.cc ---
 MediaRequest to_media_request(const ctlproto::MediaModifiers& modifiers,
                               const ctlproto::MediaAddress& media);
+// Has the leg re-packetise what its party sends, as `z` of its last description says.
+void repacketise(SessionManager& sessions, Session& session, LegId described);
 std::string media_reply(const MediaAnswer& answer);
 int to_error_code(Refusal refusal);
 

@@ -63,8 +63,14 @@ Verdict Consumers::serve() {
                           packet_.component == Component::rtp &&
                           verdict_.kind == Verdict::Kind::forward;
   if (!transforms) return pass(packet_.bytes);
-  transform->on_packet(packet_.bytes, arrival_, *this);
-  return Verdict::consume();
+  totals_.transformed.add();
+  const bool in_time = transform->on_packet(packet_.bytes, arrival_, *this);
+  return in_time ? Verdict::consume() : Verdict::drop(DropReason::late);
+}
+
+Instant Consumers::flush() {
+  kind_ = PacketKind::rtp;
+  return group_.spec.legs[index(packet_.leg)].transform->on_time(arrival_, *this);
 }
 
 void Consumers::emit(Bytes packet) {
@@ -125,6 +131,18 @@ bool Consumers::offer(Bytes packet, bool replaced) {
     if (tap->wants(kind_)) consumed = tap->offer(tapped) == TapAnswer::consume || consumed;
   }
   return consumed;
+}
+
+Instant flush_transform(FlowGroup& group, LegId leg, Instant now, PacketSender& sender,
+                        PlaneTotals& totals) {
+  const Exit exit = exit_of(group, other(leg), Component::rtp, now);
+  const Endpoint source = group.rtp_latch[index(leg)].holder().value_or(Endpoint{});
+  const IngressPacket none{leg, Component::rtp, source, {}};
+  const bool can_leave = exit.destination && group.spec.legs[index(other(leg))].open();
+  const Verdict verdict = can_leave
+                              ? Verdict::forward(other(leg), exit.component, *exit.destination)
+                              : Verdict::drop(DropReason::no_egress);
+  return Consumers(group, none, verdict, now, sender, totals).flush();
 }
 
 bool can_send(const FlowGroup& group, LegId leg, Instant now) {

@@ -23,6 +23,8 @@ class Consumers final : private PacketSink {
             PacketSender& sender, PlaneTotals& totals);
   // What became of the packet.
   Verdict serve();
+  // Without a packet: what the transform has waiting. Returns when it wants to be called again.
+  Instant flush();
 
  private:
   void emit(Bytes packet) override;
@@ -36,13 +38,16 @@ class Consumers final : private PacketSink {
   const Instant arrival_;
   PacketSender& sender_;
   PlaneTotals& totals_;
-  const PacketKind kind_;
+  PacketKind kind_;
 };
 
 // Lets the source of `leg` speak. Returns when it wants to be called again; Instant::max(): never.
 // While the leg cannot send, the source is not called.
 Instant play_source(FlowGroup& group, LegId leg, bool first, Instant now, PacketSender& sender,
                     PlaneTotals& totals);
+// Lets the transform of `leg` send what has waited long enough; the rest as above.
+Instant flush_transform(FlowGroup& group, LegId leg, Instant now, PacketSender& sender,
+                        PlaneTotals& totals);
 // Whether a source could send there.
 bool can_send(const FlowGroup& group, LegId leg, Instant now);
 

@@ -79,6 +79,7 @@ void PlaneTotals::add_to(PlaneCounters& counters) const {
   counters.forwarded += forwarded.get();
   counters.punted += punted.get();
   counters.consumed += consumed.get();
+  counters.transformed += transformed.get();
   counters.emitted += emitted.get();
   counters.played += played.get();
   for (size_t i = 0; i < kDropReasons; ++i) counters.drops[i] += drops[i].get();

@@ -21,7 +21,7 @@ class PacketSender {
 
 // What one thread has counted; that thread writes, any thread reads.
 struct PlaneTotals {
-  Counter received, received_bytes, forwarded, punted, consumed, emitted, played;
+  Counter received, received_bytes, forwarded, punted, consumed, transformed, emitted, played;
   std::array<Counter, kDropReasons> drops;
 
   void add_to(PlaneCounters& counters) const;

@@ -4,7 +4,7 @@
 //   receive_one   receive → decide → into the batch; what is not forwarded is counted at once
 //   survive       a receive error: a pending ICMP error costs nothing, a dead descriptor is let go
 //   finish_batch  taps → send → count
-//   speak         the sources whose time has come: prompts, voices
+//   call_timed    sources and transforms whose time has come: prompts, voices, re-packetising
 //   take_posts    install, update and remove groups; never while a round's events point at them
 // Nothing here allocates, locks, logs or waits, except in epoll_wait.
 #include "relay/dataplane/worker.h"
@@ -165,7 +165,7 @@ void Worker::run() {
       }
     }
     finish_batch();
-    if (next_word_ != Instant::max()) speak();
+    if (next_due_ != Instant::max()) call_timed();
     if (posted) more_posts = take_posts();
   }
 }
@@ -221,44 +221,64 @@ void Worker::finish_batch() {
 
 // Rounded up: waking before the time would only make another round.
 int Worker::milliseconds_to_wait() const {
-  if (next_word_ == Instant::max()) return -1;
-  const auto wait = std::chrono::ceil<std::chrono::milliseconds>(next_word_ - steady_now());
+  if (next_due_ == Instant::max()) return -1;
+  const auto wait = std::chrono::ceil<std::chrono::milliseconds>(next_due_ - steady_now());
   return static_cast<int>(std::clamp<int64_t>(wait.count(), 0, 1000));
 }
 
-void Worker::speak() {
+void Worker::call_timed() {
   const Instant now = steady_now();
-  if (now < next_word_) return;
-  next_word_ = Instant::max();
-  for (SpeakingLeg* speaking = speaking_; speaking != nullptr; speaking = speaking->next) {
-    if (speaking->due <= now) speak_as(*speaking, now);
-    next_word_ = std::min(next_word_, speaking->due);
+  if (now < next_due_) return;
+  next_due_ = Instant::max();
+  for (TimedPart* part = timed_; part != nullptr; part = part->next) {
+    if (part->due <= now) call(*part, now);
+    next_due_ = std::min(next_due_, part->due);
   }
 }
 
-void Worker::speak_as(SpeakingLeg& speaking, Instant now) {
-  if (!can_send(*speaking.group, speaking.leg, now)) {
-    speaking.due = now + kSilentLegLook;
+void Worker::call(TimedPart& part, Instant now) {
+  if (part.transform != nullptr) {
+    part.due = flush_transform(*part.group, part.leg, now, *this, totals_);
     return;
   }
-  const bool first = !speaking.started;
-  speaking.started = true;
-  speaking.due = play_source(*speaking.group, speaking.leg, first, now, *this, totals_);
+  if (!can_send(*part.group, part.leg, now)) {
+    part.due = now + kSilentLegLook;
+    return;
+  }
+  const bool first = !part.started;
+  part.started = true;
+  part.due = play_source(*part.group, part.leg, first, now, *this, totals_);
 }
 
-void Worker::set_source(FlowGroup& group, LegId leg, Source* source) {
-  SpeakingLeg& speaking = sockets_of(group).speaking[index(leg)];
-  if (speaking.source == source) return;
-  if (speaking.source != nullptr) {
-    (speaking.previous != nullptr ? speaking.previous->next : speaking_) = speaking.next;
-    if (speaking.next != nullptr) speaking.next->previous = speaking.previous;
+void Worker::set_timed(TimedPart& part, const TimedPart& wanted) {
+  if (part.source == wanted.source && part.transform == wanted.transform) return;
+  if (part.source != nullptr || part.transform != nullptr) {
+    (part.previous != nullptr ? part.previous->next : timed_) = part.next;
+    if (part.next != nullptr) part.next->previous = part.previous;
   }
-  speaking = SpeakingLeg{&group, leg, source, false, steady_now(), nullptr, nullptr};
-  if (source == nullptr) return;
-  speaking.next = speaking_;
-  if (speaking_ != nullptr) speaking_->previous = &speaking;
-  speaking_ = &speaking;
-  next_word_ = speaking.due;
+  part = wanted;
+  if (part.source == nullptr && part.transform == nullptr) return;
+  part.due = steady_now();
+  part.next = timed_;
+  if (timed_ != nullptr) timed_->previous = &part;
+  timed_ = &part;
+  next_due_ = part.due;
+}
+
+// Without a spec: none.
+void Worker::set_timed(FlowGroup& group, const FlowGroupSpec* spec) {
+  GroupSockets& sockets = sockets_of(group);
+  for (const LegId leg : kLegs) {
+    TimedPart source, transform;
+    source.group = transform.group = &group;
+    source.leg = transform.leg = leg;
+    if (spec != nullptr) {
+      source.source = spec->legs[index(leg)].source;
+      transform.transform = spec->legs[index(leg)].transform;
+    }
+    set_timed(sockets.sources[index(leg)], source);
+    set_timed(sockets.transforms[index(leg)], transform);
+  }
 }
 
 // True: read on. Reading an error takes it off the socket, so level triggering does not repeat it.
@@ -301,10 +321,10 @@ void Worker::carry_out(const Post& post) {
   switch (post.kind) {
     case Post::Kind::spec:
       apply_spec(group, post.spec, steady_now());
-      for (const LegId leg : kLegs) set_source(group, leg, post.spec.legs[index(leg)].source);
+      set_timed(group, &post.spec);
       return watch_all(group, &post.spec);
     case Post::Kind::remove:
-      for (const LegId leg : kLegs) set_source(group, leg, nullptr);
+      set_timed(group, nullptr);
       return watch_all(group, nullptr);
     case Post::Kind::copy_stream:
       *post.copy_to = group.analyser[index(post.leg)].state();

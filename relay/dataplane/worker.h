@@ -27,21 +27,22 @@ struct MediaSocket {
   uint64_t served_round = 0;
 };
 
-// A leg whose source speaks, in the worker's list of them.
-struct SpeakingLeg {
+// A source or transform of a leg, in the worker's list of those that are called by time.
+struct TimedPart {
   FlowGroup* group = nullptr;
   LegId leg = LegId::callee;
-  Source* source = nullptr;  // nullptr: not in the list
+  Source* source = nullptr;  // both nullptr: not in the list
+  Transform* transform = nullptr;
   bool started = false;
   Instant due{};
-  SpeakingLeg* previous = nullptr;
-  SpeakingLeg* next = nullptr;
+  TimedPart* previous = nullptr;
+  TimedPart* next = nullptr;
 };
 
 // What a worker keeps of a group: FlowGroup::plane_data.
 struct GroupSockets {
   std::array<std::array<MediaSocket, 2>, 2> sockets;  // by LegId, Component
-  std::array<SpeakingLeg, 2> speaking;                // by LegId
+  std::array<TimedPart, 2> sources, transforms;       // by LegId
 };
 
 class Worker final : private PacketSender {
@@ -103,9 +104,10 @@ class Worker final : private PacketSender {
   void finish_batch();
   bool survive(MediaSocket& socket, int error);
   int milliseconds_to_wait() const;
-  void speak();
-  void speak_as(SpeakingLeg& speaking, Instant now);
-  void set_source(FlowGroup& group, LegId leg, Source* source);
+  void call_timed();
+  void call(TimedPart& part, Instant now);
+  void set_timed(TimedPart& part, const TimedPart& wanted);
+  void set_timed(FlowGroup& group, const FlowGroupSpec* spec);
   bool take_posts();
   void carry_out(const Post& post);
   void watch_all(FlowGroup& group, const FlowGroupSpec* spec);
@@ -125,9 +127,9 @@ class Worker final : private PacketSender {
   uint64_t posted_ = 0;  // control thread
   std::atomic<uint64_t> processed_{0};
 
-  uint64_t round_ = 1;                  // of epoll_wait
-  SpeakingLeg* speaking_ = nullptr;     // the first
-  Instant next_word_ = Instant::max();  // when the next of them is due
+  uint64_t round_ = 1;                 // of epoll_wait
+  TimedPart* timed_ = nullptr;         // the first
+  Instant next_due_ = Instant::max();  // when the next of them is due
   PlaneTotals totals_;
   Counter descriptor_errors_;
   Batch batch_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "relay/flow/transform.h"
 #include "relay/rtp/rtp_header.h"
 
 namespace relay {
@@ -15,6 +16,20 @@ LatchPacket to_latch_packet(const IngressPacket& packet, PacketKind kind) {
     result.payload_type = byte_at(packet.bytes, 1) & 0x7F;
   }
   return result;
+}
+
+// A transform that goes has made more or fewer packets than came: without a shift the receiver
+// would take what follows for old or lost.
+void keep_sequence(FlowGroup& group, LegId leg, const Transform* next) {
+  const Transform* transform = group.spec.legs[index(leg)].transform;
+  if (transform == nullptr || transform == next) return;
+  const SequenceShift left = transform->shift();
+  SequenceShift& shift = group.shift[index(other(leg))];
+  if (left.offset == 0) return;
+  if (shift.ssrc != left.ssrc) shift = {left.ssrc, 0};
+  shift.offset = static_cast<uint16_t>(shift.offset + left.offset);
+  group.stats_of(other(leg), Component::rtp)
+      .shifted.store(shift.offset != 0, std::memory_order_relaxed);
 }
 
 void publish_latch(FlowGroup& group, LegId leg, Instant now) {
@@ -167,6 +182,7 @@ FlowFigures figures_of(const FlowGroup& group, LegId leg, Component component) {
   figures.forwarded = stats.forwarded.get();
   figures.punted = stats.punted.get();
   figures.consumed = stats.consumed.get();
+  figures.emitted = stats.emitted.get();
   for (size_t i = 0; i < kDropReasons; ++i) figures.drops[i] = stats.drops[i].get();
   figures.first_accepted = from_ns(stats.first_accepted_ns.load(std::memory_order_relaxed));
   figures.last_accepted = from_ns(stats.last_accepted_ns.load(std::memory_order_relaxed));
@@ -182,6 +198,7 @@ FlowFigures figures_of(const FlowGroup& group, LegId leg, Component component) {
 }
 
 void apply_spec(FlowGroup& group, const FlowGroupSpec& spec, Instant now) {
+  for (const LegId leg : kLegs) keep_sequence(group, leg, spec.legs[index(leg)].transform);
   group.spec = spec;
   for (const LegId leg : kLegs) {
     group.rtp_latch[index(leg)].signal(spec.legs[index(leg)], now);

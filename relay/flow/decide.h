@@ -66,6 +66,7 @@ struct FlowGroup {
 // A flow's figures over both planes. Control thread.
 struct FlowFigures {
   uint64_t received = 0, received_bytes = 0, forwarded = 0, punted = 0, consumed = 0;
+  uint64_t emitted = 0;  // see FlowStats
   std::array<uint64_t, kDropReasons> drops{};
   Instant first_accepted{}, last_accepted{};  // zero: never
   AnalyserTotals analysis;                    // RTP only

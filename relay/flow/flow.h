@@ -71,6 +71,14 @@ struct FlowGroupSpec {
   bool duplicate_small_packets = false;  // option -2
 };
 
+// Added to the sequence numbers of RTP with this SSRC on its way to a party, because a source has
+// spoken as the same stream, or a transform has made another number of packets of it. Outlives
+// both.
+struct SequenceShift {
+  uint32_t ssrc = 0;
+  uint16_t offset = 0;  // modulo 65536; 0: nothing is changed
+};
+
 // Who holds a latch and by what right; published for queries and for the offloader.
 struct LatchState {
   enum class Rank : uint8_t {

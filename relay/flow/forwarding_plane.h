@@ -18,6 +18,7 @@ struct PlaneTicket {
 
 struct PlaneCounters {
   uint64_t received = 0, received_bytes = 0, forwarded = 0, punted = 0, consumed = 0;
+  uint64_t transformed = 0;          // of those received, handed to a transform
   uint64_t emitted = 0, played = 0;  // besides what was received
   std::array<uint64_t, kDropReasons> drops{};
   uint64_t dropped() const {

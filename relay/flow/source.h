@@ -10,13 +10,6 @@
 
 namespace relay {
 
-// Added to the sequence numbers of the other party's RTP with this SSRC on its way to a party,
-// because a source has spoken as the same stream in between. Outlives the source.
-struct SequenceShift {
-  uint32_t ssrc = 0;
-  uint16_t offset = 0;  // modulo 65536; 0: nothing is changed
-};
-
 class SourceOutput {
  public:
   virtual ~SourceOutput() = default;

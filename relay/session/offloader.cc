@@ -54,7 +54,7 @@ tl::expected<KernelFlowSpec, std::string_view> plan(const FlowGroup& group,
   if (in.taps[0] != nullptr) return no("it is recorded, copied or listened to");
   if (out.source != nullptr) return no("a prompt or a voice speaks to the receiver");
   if (group.stats_of(other(leg), Component::rtp).shifted.load(std::memory_order_relaxed)) {
-    return no("a prompt has shifted its sequence numbers");
+    return no("its sequence numbers are shifted, after a prompt or re-packetising");
   }
   const LatchState in_latch = group.stats_of(leg, Component::rtp).latch.load();
   const LatchState out_latch = group.stats_of(other(leg), Component::rtp).latch.load();

@@ -44,12 +44,42 @@ class CountingTap final : public Tap {
 class RepeatingTransform final : public Transform {
  public:
   explicit RepeatingTransform(int times) : times_(times) {}
-  void on_packet(Bytes packet, Instant, PacketSink& sink) override {
+  bool on_packet(Bytes packet, Instant, PacketSink& sink) override {
     for (int i = 0; i < times_; ++i) sink.emit(packet);
+    return true;
   }
+  Instant on_time(Instant, PacketSink&) override { return Instant::max(); }
+  SequenceShift shift() const override { return {}; }
 
  private:
   const int times_;
+};
+
+// Keeps each packet until the next one or `wait` after it, and numbers what leaves one higher.
+class WaitingTransform final : public Transform {
+ public:
+  explicit WaitingTransform(Duration wait) : wait_(wait) {}
+  bool on_packet(Bytes packet, Instant now, PacketSink& sink) override {
+    let_go(sink);
+    waiting_.assign(packet.begin(), packet.end());
+    waiting_[3] = static_cast<std::byte>(byte_at(waiting_, 3) + 1);
+    due_ = now + wait_;
+    return true;
+  }
+  Instant on_time(Instant now, PacketSink& sink) override {
+    if (now >= due_) let_go(sink);
+    return waiting_.empty() ? now + wait_ : due_;
+  }
+  SequenceShift shift() const override { return {0x11111111, 1}; }
+
+ private:
+  void let_go(PacketSink& sink) {
+    if (!waiting_.empty()) sink.emit(waiting_);
+    waiting_.clear();
+  }
+  const Duration wait_;
+  Packet waiting_;
+  Instant due_{};
 };
 
 // Sends `packets` packets, `interval` apart, and lets nothing of the other party through meanwhile.

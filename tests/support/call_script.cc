@@ -100,11 +100,11 @@ Result<void> set_outcome(SendStep& step, const Words& words) {
     step.detail = words[1];
     return {};
   }
-  if (words.size() == 1 && words[0] == "lost") {
-    step.outcome = "lost";
+  if (words.size() == 1 && (words[0] == "lost" || words[0] == "consumed")) {
+    step.outcome = words[0];
     return {};
   }
-  return fail("`forwarded TO [from PORT]`, `drop REASON` or `lost` is expected behind `expect`");
+  return fail("`forwarded TO [from PORT]`, `consumed`, `drop REASON` or `lost` is expected");
 }
 
 Result<Step> parse_send(const Words& words, const Words& outcome) {

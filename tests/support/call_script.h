@@ -37,7 +37,7 @@ struct SendStep {
   Packet raw;
   int times = 1;
   Duration every = std::chrono::milliseconds(20);
-  std::string outcome;      // forwarded, dropped or lost
+  std::string outcome;      // forwarded, consumed, drop or lost
   std::string detail;       // who gets it, or why it is dropped
   std::string leaves_from;  // empty: not asked
 };

@@ -81,6 +81,7 @@ std::string describe(const std::optional<Verdict>& verdict) {
 
 std::string outcome_of(const std::optional<Verdict>& verdict) {
   if (!verdict) return "lost";
+  if (verdict->kind == Verdict::Kind::consume) return "consumed";
   return verdict->kind == Verdict::Kind::forward ? "forwarded" : "drop";
 }
 
@@ -203,17 +204,32 @@ Scenario::Outcome Scenario::check_departure(const SendStep& step) {
   const auto to = resolve(step.detail);
   if (!to) return tl::unexpected(to.error());
   if (departures_.empty()) return fail("the packet was forwarded but nothing left");
-  if (departures_.front().to != *to) {
+  if (departures_.back().to != *to) {
     return fail(fmt::format("the packet went to {}, expected {} ({})",
-                            departures_.front().to.to_string(), step.detail, to->to_string()));
+                            departures_.back().to.to_string(), step.detail, to->to_string()));
   }
   if (step.leaves_from.empty()) return {};
   const auto from = resolve(step.leaves_from);
   if (!from) return tl::unexpected(from.error());
-  if (departures_.front().from.port == from->port) return {};
+  if (departures_.back().from.port == from->port) return {};
   return fail(fmt::format("the packet left from {}, expected {} ({})",
-                          departures_.front().from.to_string(), step.leaves_from,
+                          departures_.back().from.to_string(), step.leaves_from,
                           from->to_string()));
+}
+
+// `WHOM from PORT`, any number of them, in order.
+Scenario::Outcome Scenario::check_left(const std::vector<std::string>& expected) {
+  std::string got, wanted;
+  for (const auto& departure : departures_) {
+    got += fmt::format(" {} from {}", departure.to.to_string(), departure.from.to_string());
+  }
+  for (const std::string& word : expected) {
+    const auto endpoint = word == "from" ? Result<Endpoint>(Endpoint{}) : resolve(word);
+    if (!endpoint) return tl::unexpected(endpoint.error());
+    wanted += " " + (word == "from" ? word : endpoint->to_string());
+  }
+  if (got == wanted) return {};
+  return fail(fmt::format("what left went to{}, expected{}", got, wanted));
 }
 
 Scenario::Outcome Scenario::execute(const AdvanceStep& step) {
@@ -229,6 +245,7 @@ Scenario::Outcome Scenario::execute(const ExpectStep& step) {
   };
   if (step.what == "sessions") return compare(std::to_string(relay_->sessions().active()));
   if (step.what == "ports") return compare(std::to_string(relay_->sessions().ports().taken()));
+  if (step.what == "left") return check_left(step.values);
   if (step.what == "copies") return compare(std::to_string(departures_.size()));
   if (step.what == "drained") return compare(relay_->sessions().drained() ? "yes" : "no");
   if (step.what == "notified") {
@@ -240,7 +257,7 @@ Scenario::Outcome Scenario::execute(const ExpectStep& step) {
     return compare(imbalance.empty() ? "balanced" : imbalance);
   }
   return fail(
-      fmt::format("`{}` cannot be expected; sessions, ports, copies, drained, notified or "
+      fmt::format("`{}` cannot be expected; sessions, ports, copies, left, drained, notified or "
                   "counters can",
                   step.what));
 }

@@ -36,6 +36,7 @@ class Scenario {
   Outcome execute(const PlainStep& step);
   Outcome send_once(const SendStep& step, const Packet& packet);
   Outcome check_departure(const SendStep& step);
+  Outcome check_left(const std::vector<std::string>& expected);
   Outcome bind(const std::string& name, const std::string& port, const std::string& address);
   Outcome finish();
   // A party, a port such as `P1` or `P1+1`, or an address and port.

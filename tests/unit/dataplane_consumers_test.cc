@@ -81,6 +81,37 @@ TEST_CASE("a transform consumes what comes and what it makes is sent and tapped"
   testing::check_balanced(pool->counters());
 }
 
+TEST_CASE(
+    "a transform is called by time, and what it leaves behind shifts the rest of the stream") {
+  testing::WaitingTransform waiting(20ms);
+  CountingTap tap;
+  Call call;
+  call.spec.legs[index(LegId::caller)].transform = &waiting;
+  call.spec.legs[index(LegId::caller)].taps = {&tap};
+  auto pool = testing::start_pool(1);
+  pool->install(*call.group, call.spec);
+  const auto first = call.pass(LegId::caller, kRtp, testing::rtp_packet({.sequence = 1}));
+  REQUIRE(first);
+  CHECK(read_be16(first->bytes, 2) == 2);
+  CHECK(tap.offered.load() == 1);
+  // The other way has no transform.
+  const auto back = call.pass(LegId::callee, kRtp, testing::rtp_packet({.sequence = 1}));
+  REQUIRE(back);
+  CHECK(read_be16(back->bytes, 2) == 1);
+
+  FlowGroupSpec without = call.spec;
+  without.legs[index(LegId::caller)].transform = nullptr;
+  pool->update(*call.group, without);
+  const auto later = call.pass(LegId::caller, kRtp, testing::rtp_packet({.sequence = 2}));
+  REQUIRE(later);
+  CHECK(read_be16(later->bytes, 2) == 3);
+  testing::remove_and_settle(*pool, call);
+  CHECK(rtp_stats(call, LegId::callee).shifted.load());
+  CHECK(rtp_stats(call, LegId::caller).emitted.get() == 1);
+  CHECK(pool->counters().transformed == 1);
+  testing::check_balanced(pool->counters());
+}
+
 TEST_CASE("a source speaks in time, replaces the other party, and shifts what comes after it") {
   constexpr int kPackets = 5;
   PacketSource source(kPackets, 20ms);

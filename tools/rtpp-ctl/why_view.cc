@@ -63,6 +63,9 @@ std::string direction_text(const Place& session, const Place& help, const std::s
                       rtp.text("forwarded"));
   const Place kernel = path.below("kernel");
   if (kernel.has("forwarded")) text += fmt::format(", {} in the kernel", kernel.text("forwarded"));
+  if (rtp.text("emitted") != "-" && rtp.text("emitted") != "0") {
+    text += fmt::format(", {} sent re-packetised", rtp.text("emitted"));
+  }
   text += "\n";
   if (path.has("came_back")) {
     text += fmt::format("    last came back from the kernel because: {}\n", path.text("came_back"));
