@@ -138,6 +138,9 @@ class VoiceDriver {
   // 0-9 * # A-D; once a key press.
   virtual void dtmf(char digit, std::chrono::milliseconds duration, Instant now) = 0;
   virtual void mark_done(MarkId id, MarkFate fate) = 0;
+  // The caller interrupts, says a detector of our own: as if the endpoint had said so. Protocols
+  // that can tell the endpoint do.
+  virtual void barge_in(Instant now) = 0;
   // Takes leave as the protocol wants; close() follows, at the latest three seconds later.
   virtual void stop(Instant now) = 0;
 
@@ -145,5 +148,9 @@ class VoiceDriver {
   // At least every 100 ms while connected: the driver's own time limits.
   virtual void tick(Instant now) = 0;
 };
+
+// `profile` and `call` are copied as far as needed; `sink` and `counters` must outlive the driver.
+std::unique_ptr<VoiceDriver> make_voice_driver(const VoiceProfile& profile, const VoiceCall& call,
+                                               VoiceSink& sink, VoiceCounters& counters);
 
 }  // namespace relay

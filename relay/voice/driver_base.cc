@@ -47,9 +47,7 @@ void DriverBase::closed(const Closure& closure, Instant) {
   ended_ = true;
   VoiceEvent ended;
   ended.kind = VoiceEventKind::ended;
-  ended.outcome = failed_    ? VoiceOutcome::failed
-                  : leaving_ ? VoiceOutcome::stopped
-                             : VoiceOutcome::finished;
+  ended.outcome = failed_ ? VoiceOutcome::failed : outcome_;
   sink_.event(ended);
 }
 
@@ -78,8 +76,17 @@ void DriverBase::frame_g711(Octets octets, Instant now) {
 }
 
 void DriverBase::stop(Instant now) {
+  leave(VoiceOutcome::stopped, now);
+}
+
+void DriverBase::barge_in(Instant now) {
+  if (started_ && !leaving_ && !is_over()) on_barge_in(now);
+}
+
+void DriverBase::leave(VoiceOutcome outcome, Instant now) {
   if (leaving_ || is_over()) return;
   leaving_ = true;
+  outcome_ = outcome;
   leave_until_ = now + kLeaveLimit;
   settle();
   take_leave(now);
@@ -187,6 +194,18 @@ void DriverBase::mark_done(MarkId id, MarkFate fate) {
     if (is_over() || leaving_) continue;
     send_mark(mark.name, mark.id == id ? fate : MarkFate::cleared);
   }
+}
+
+void DriverBase::give_up_marks(const std::function<bool(std::string_view)>& chosen) {
+  std::deque<PendingMark> kept;
+  for (PendingMark& mark : marks_) {
+    if (chosen(mark.name)) {
+      send_mark(mark.name, MarkFate::cleared);
+    } else {
+      kept.push_back(std::move(mark));
+    }
+  }
+  marks_ = std::move(kept);
 }
 
 void DriverBase::expect(std::string what, Duration limit, Instant now) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -14,6 +15,11 @@ namespace relay {
 // The profile's or the call's URL, the profile's subprotocol and headers, for this call.
 DialTarget target_of(const VoiceProfile& profile, const VoiceCall& call);
 
+// The endpoint closed in order. 1005: a close frame without a code (RFC 6455 §7.4.1).
+inline bool is_normal(const Closure& closure) {
+  return closure.code == 1000 || closure.code == 1005;
+}
+
 class DriverBase : public VoiceDriver {
  public:
   DriverBase(const VoiceProfile& profile, const VoiceCall& call, VoiceSink& sink,
@@ -23,6 +29,7 @@ class DriverBase : public VoiceDriver {
   void frame(Samples samples, Instant now) final;
   void frame_g711(Octets octets, Instant now) final;
   void mark_done(MarkId id, MarkFate fate) final;
+  void barge_in(Instant now) final;
   void stop(Instant now) final;
   void tick(Instant now) final;
 
@@ -34,7 +41,8 @@ class DriverBase : public VoiceDriver {
   // A frame of before that.
   virtual void early_frame(Octets) { counters().frames_up_unsent.add(); }
   virtual void send_mark(std::string_view, MarkFate) {}
-  // Takes leave; calls sink().close() now or when the endpoint has answered.
+  virtual void on_barge_in(Instant) { interrupt(); }
+  // Takes leave; finish() is called now or when the endpoint has answered.
   virtual void take_leave(Instant now) = 0;
   // Whether the endpoint closing like this is the end and no failure.
   virtual bool is_orderly(const Closure& closure) const = 0;
@@ -54,6 +62,10 @@ class DriverBase : public VoiceDriver {
   void say(VoiceEventKind kind, std::string_view text);
   // Ends the dialogue.
   void fail(VoiceError error, std::string_view text);
+  // Takes leave because the endpoint is done.
+  void wind_up(Instant now) { leave(VoiceOutcome::finished, now); }
+  // While leaving: the endpoint's next answer may take so long.
+  void await_farewell(Duration limit, Instant now) { leave_until_ = now + limit; }
   // Tells of an error that the dialogue survives.
   void complain(VoiceError error, std::string_view text);
   void finish(uint16_t code, std::string_view reason);
@@ -72,6 +84,8 @@ class DriverBase : public VoiceDriver {
   Interruption interrupt();
 
   void add_mark(std::string name);
+  // Answers all pending marks that `chosen` picks as cleared, though their audio plays on.
+  void give_up_marks(const std::function<bool(std::string_view)>& chosen);
 
   // From now on the endpoint owes an answer, of the handshake or of a turn. A limit of zero is
   // none.
@@ -93,7 +107,10 @@ class DriverBase : public VoiceDriver {
   const VoiceCall call_;
   VoiceSink& sink_;
   VoiceCounters& counters_;
+  void leave(VoiceOutcome outcome, Instant now);
+
   bool started_ = false, leaving_ = false, closing_ = false, failed_ = false, ended_ = false;
+  VoiceOutcome outcome_ = VoiceOutcome::finished;  // unless failed_
   Duration reply_length_{};
   MarkId last_mark_ = 0;
   std::deque<PendingMark> marks_;

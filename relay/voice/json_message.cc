@@ -35,6 +35,12 @@ const json& object_at(const json& object, const char* key) {
   return found == object.end() || !found->is_object() ? empty : *found;
 }
 
+json& object_in(json& object, const char* key) {
+  json& member = object[key];
+  if (!member.is_object()) member = json::object();
+  return member;
+}
+
 std::optional<int64_t> number_at(const json& object, const char* key) {
   const auto found = object.find(key);
   if (found == object.end()) return std::nullopt;

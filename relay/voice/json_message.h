@@ -19,6 +19,8 @@ std::optional<nlohmann::json> parse_message(std::string_view text);
 std::string_view text_at(const nlohmann::json& object, const char* key);
 // The member as an object; a shared empty one if there is none or it is something else.
 const nlohmann::json& object_at(const nlohmann::json& object, const char* key);
+// The member to be filled in; anything there that is no object is replaced by an empty one.
+nlohmann::json& object_in(nlohmann::json& object, const char* key);
 // The member as a whole number, given as a number or, as some services do, as a string of digits.
 std::optional<int64_t> number_at(const nlohmann::json& object, const char* key);
 bool is_true_at(const nlohmann::json& object, const char* key);

@@ -172,10 +172,7 @@ class TwilioDriver final : public DriverBase {
     finish(1000, "");
   }
 
-  // 1005: a close frame without a code.
-  bool is_orderly(const Closure& closure) const override {
-    return closure.code == 1000 || closure.code == 1005;
-  }
+  bool is_orderly(const Closure& closure) const override { return is_normal(closure); }
 
   const std::string call_sid_, stream_sid_;
   uint64_t sequence_ = 0, chunk_ = 0;

@@ -26,7 +26,7 @@ bool is_retryable(VoiceError error);
 // How a voice session ended; decides between the profile's on_end and on_fail.
 enum class VoiceOutcome : uint8_t {
   stopped,   // we stopped it
-  finished,  // the endpoint ended it in order
+  finished,  // the endpoint ended it in order; what is queued may still be played
   failed,    // a call_error came before
 };
 

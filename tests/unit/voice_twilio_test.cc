@@ -4,31 +4,14 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
-#include "relay/voice/drivers.h"
-#include "relay/voice/profile.h"
-#include "tests/support/recording_sink.h"
+#include "tests/unit/voice_fixture.h"
 
 namespace relay {
 namespace {
 
-using Lines = std::vector<std::string>;
-using std::chrono::milliseconds;
-
-VoiceCall a_call() {
-  VoiceCall call;
-  call.call_id = "call-1@192.0.2.1";
-  call.caller = "+15550100";
-  call.callee = "600";
-  call.session_id = "75a6126e-427f-49a1-a2c1-621143cb9db3";
-  return call;
-}
-
-struct Dialogue {
-  explicit Dialogue(VoiceProfile chosen = {}, VoiceCall of = a_call())
-      : profile(std::move(chosen)) {
-    profile.url = "wss://bot.example.net/stream";
-    driver = make_twilio_driver(profile, of, sink, counters);
-  }
+struct TwilioDialogue : VoiceDialogue {
+  explicit TwilioDialogue(VoiceProfile chosen = {}, const VoiceCall& of = a_voice_call())
+      : VoiceDialogue(make_twilio_driver, std::move(chosen), of) {}
   void connect() {
     driver->connected(now);
     stream_sid = nlohmann::json::parse(sink.sent.at(1)).at("streamSid").get<std::string>();
@@ -38,26 +21,19 @@ struct Dialogue {
     if (const size_t at = message.find("SID"); at != std::string::npos) {
       message.replace(at, 3, stream_sid);
     }
-    driver->text(message, now);
-    return sink.take();
+    return VoiceDialogue::hear(message);
   }
 
-  VoiceProfile profile;
-  VoiceCounters counters;
-  RecordingSink sink;
-  Instant now = from_ns(0);
-  std::unique_ptr<VoiceDriver> driver;
   std::string stream_sid;
 };
 
 }  // namespace
 
 TEST_CASE("twilio: connected and start come first, numbers and strings as Twilio has them") {
-  Dialogue dialogue;
-  dialogue.profile.account_sid = "AC0123";
-  dialogue.profile.parameters = {{"language", "en"}, {"who", "<${caller}>"}};
-  dialogue.driver =
-      make_twilio_driver(dialogue.profile, a_call(), dialogue.sink, dialogue.counters);
+  VoiceProfile profile;
+  profile.account_sid = "AC0123";
+  profile.parameters = {{"language", "en"}, {"who", "<${caller}>"}};
+  TwilioDialogue dialogue(profile);
   dialogue.driver->connected(dialogue.now);
   REQUIRE(dialogue.sink.sent.size() == 2);
   CHECK(dialogue.sink.sent[0] == R"({"event":"connected","protocol":"Call","version":"1.0.0"})");
@@ -81,7 +57,7 @@ TEST_CASE("twilio: connected and start come first, numbers and strings as Twilio
 }
 
 TEST_CASE("twilio: frames, digits and stop") {
-  Dialogue dialogue;
+  TwilioDialogue dialogue;
   dialogue.connect();
   const std::array<uint8_t, 160> silence = [] {
     std::array<uint8_t, 160> octets{};
@@ -115,9 +91,9 @@ TEST_CASE("twilio: frames, digits and stop") {
 }
 
 TEST_CASE("twilio: both parties are two tracks of one chunk") {
-  VoiceCall call = a_call();
+  VoiceCall call = a_voice_call();
   call.stereo = true;
-  Dialogue dialogue({}, call);
+  TwilioDialogue dialogue({}, call);
   dialogue.connect();
   std::array<uint8_t, 320> frame{};
   for (size_t i = 0; i < frame.size(); ++i) frame[i] = i % 2 == 0 ? 0x11 : 0x22;
@@ -160,13 +136,13 @@ TEST_CASE("twilio: what the endpoint says") {
   };
   for (const Case& c : cases) {
     CAPTURE(c.description);
-    Dialogue dialogue;
+    TwilioDialogue dialogue;
     dialogue.connect();
     CHECK(dialogue.hear(c.message) == c.done);
     CHECK(dialogue.counters.messages_ignored.get() == c.ignored);
     CHECK(dialogue.counters.messages_down.get() == 1);
   }
-  Dialogue dialogue;
+  TwilioDialogue dialogue;
   dialogue.connect();
   dialogue.driver->binary({}, dialogue.now);
   CHECK(dialogue.sink.take().empty());
@@ -174,7 +150,7 @@ TEST_CASE("twilio: what the endpoint says") {
 }
 
 TEST_CASE("twilio: marks come back in order, whatever becomes of them") {
-  Dialogue dialogue;
+  TwilioDialogue dialogue;
   dialogue.connect();
   for (const char* name : {"a", "b\\\"", "c", "d"}) {
     dialogue.hear(std::string(R"({"event":"mark","streamSid":"SID","mark":{"name":")") + name +
@@ -195,7 +171,7 @@ TEST_CASE("twilio: marks come back in order, whatever becomes of them") {
 }
 
 TEST_CASE("twilio: a clear that cut something tells how much was heard") {
-  Dialogue dialogue;
+  TwilioDialogue dialogue;
   dialogue.connect();
   std::string second;  // 8001 octets
   for (int i = 0; i < 2667; ++i) second += "AAAA";
@@ -225,7 +201,7 @@ TEST_CASE("twilio: how it ends") {
   };
   for (const Case& c : cases) {
     CAPTURE(c.description);
-    Dialogue dialogue;
+    TwilioDialogue dialogue;
     dialogue.connect();
     dialogue.driver->closed({c.code, "why"}, dialogue.now);
     CHECK(dialogue.sink.take() == c.done);
@@ -233,7 +209,7 @@ TEST_CASE("twilio: how it ends") {
 }
 
 TEST_CASE("twilio: a bot that never says anything") {
-  Dialogue dialogue;
+  TwilioDialogue dialogue;
   dialogue.connect();
   dialogue.driver->tick(dialogue.now + milliseconds(29'900));
   CHECK(dialogue.sink.take().empty());
@@ -243,7 +219,7 @@ TEST_CASE("twilio: a bot that never says anything") {
   dialogue.driver->closed({1000, ""}, dialogue.now);
   CHECK(dialogue.sink.take() == Lines{"event ended failed"});
 
-  Dialogue talking;
+  TwilioDialogue talking;
   talking.connect();
   talking.hear(R"({"event":"clear","streamSid":"SID"})");
   talking.driver->tick(talking.now + milliseconds(90'000));
@@ -251,9 +227,9 @@ TEST_CASE("twilio: a bot that never says anything") {
 }
 
 TEST_CASE("twilio: a tee plays nothing and answers marks at once") {
-  VoiceCall call = a_call();
+  VoiceCall call = a_voice_call();
   call.listen_only = true;
-  Dialogue dialogue({}, call);
+  TwilioDialogue dialogue({}, call);
   dialogue.connect();
   CHECK(dialogue.hear(R"({"event":"media","streamSid":"SID","media":{"payload":"AAAA"}})").empty());
   CHECK(dialogue.hear(R"({"event":"mark","streamSid":"SID","mark":{"name":"m"}})").size() == 1);
@@ -265,7 +241,7 @@ TEST_CASE("twilio: the upgrade is signed with the configured secret") {
   // RFC 2202 has no such case: computed with `openssl dgst -sha1 -hmac 12345 -binary | base64`.
   profile.signature_secret = "12345";
   profile.headers = {{"X-Call", "${call_id}\r\nX-Evil: 1"}};
-  Dialogue dialogue(profile);
+  TwilioDialogue dialogue(profile);
   const DialTarget target = dialogue.driver->target();
   CHECK(target.url == "wss://bot.example.net/stream");
   REQUIRE(target.headers.size() == 2);
