@@ -34,7 +34,8 @@ inline std::string big(uint64_t value, size_t bytes) {
 // 192.0.2.1:41000, or 2001:db8::1.
 inline std::string ad_hoc_record(double seconds, const Packet& payload, bool ipv6 = false) {
   std::string record = native(static_cast<uint16_t>(ipv6 ? 10 : 2)) + big(41000, 2);
-  record += ipv6 ? big(0x20010DB800000000, 8) + big(1, 8) : big(0xC0000201, 4) + std::string(12, '\0');
+  record +=
+      ipv6 ? big(0x20010DB800000000, 8) + big(1, 8) : big(0xC0000201, 4) + std::string(12, '\0');
   record += native(seconds) + native(static_cast<uint16_t>(payload.size()));
   return record + text_of(payload);
 }
