@@ -79,18 +79,32 @@ Result<void> Daemon::open_fast_path() {
   auto opened = Fastpath::open(options);
   if (!opened) return tl::unexpected(opened.error());
   fast_path_ = std::move(*opened);
+  if (fast_path_->available()) slow_path_->recognise_copies(fast_path_->tee_mark());
   log_warning("{}", fast_path_->status());
   return {};
 }
 
 void Daemon::start_offloading() {
-  offload_tick_ = std::make_unique<Timer>(*loop_, [this] { plane_->tick(); });
-  offload_tick_->start_repeating(std::chrono::milliseconds(20));
+  offload_tick_ = std::make_unique<Timer>(*loop_, [this] { offload(); });
+  if (plane_->attention_descriptor() >= 0) {
+    offload_attention_ = std::make_unique<FdEvent>(
+        *loop_, plane_->attention_descriptor(), FdReady::readable, [this] {
+          offload_attention_->stop();  // until then, more may call
+          offload_tick_->start_once(Offloader::kTick);
+        });
+  }
+  offload();
   if (fast_path_->network_descriptor() < 0) return;
   network_change_ =
       std::make_unique<FdEvent>(*loop_, fast_path_->network_descriptor(), FdReady::readable,
                                 [this] { fast_path_->on_network_change(); });
   network_change_->start();
+}
+
+void Daemon::offload() {
+  plane_->tick();
+  if (offload_attention_) offload_attention_->start();
+  offload_tick_->start_once(plane_->until_next_tick());
 }
 
 Result<void> Daemon::handle_signals() {

@@ -32,6 +32,7 @@ class Daemon {
   Result<void> open();
   Result<void> open_fast_path();
   void start_offloading();
+  void offload();
   Result<void> handle_signals();
   void check_local_addresses();
   void on_stop_signal(int number);
@@ -53,6 +54,7 @@ class Daemon {
   std::unique_ptr<ControlServer> control_;
   std::unique_ptr<Timer> second_;
   std::unique_ptr<Timer> offload_tick_;
+  std::unique_ptr<FdEvent> offload_attention_;
   std::unique_ptr<FdEvent> network_change_;
 };
 

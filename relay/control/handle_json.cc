@@ -122,8 +122,9 @@ json kernel_json(const KernelShare& share, bool in_kernel) {
           {"punted", std::move(punted)}};
 }
 
-json path_json(const HandlerContext& context, const Session& session, LegId id) {
-  const FlowPath path = context.plane.path_of(*session.flows, id);
+json path_json(const HandlerContext& context, const Session& session, LegId id,
+               Component component) {
+  const FlowPath path = context.plane.path_of(*session.flows, id, component);
   json result = {{"plane", path.in_kernel ? "kernel" : "user_space"}};
   if (path.in_kernel) {
     result["since_s"] = seconds(context.clock.now() - path.in_kernel_since);
@@ -131,7 +132,7 @@ json path_json(const HandlerContext& context, const Session& session, LegId id) 
     result["reason"] = path.reason;
   }
   if (!path.came_back.empty()) result["came_back"] = path.came_back;
-  json kernel = kernel_json(session.flows->kernel[index(id)], path.in_kernel);
+  json kernel = kernel_json(session.flows->kernel_of(id, component), path.in_kernel);
   if (!kernel.is_null()) result["kernel"] = std::move(kernel);
   return result;
 }
@@ -191,6 +192,8 @@ json leg_json(const HandlerContext& context, const Session& session, LegId id) {
   const LegSpec& spec = session.leg_spec(id);
   json codecs = json::array();
   for (const char type : session.leg(id).codecs) codecs.push_back(static_cast<uint8_t>(type));
+  json rtcp = flow_json(figures_of(*session.flows, id, Component::rtcp));
+  rtcp["path"] = path_json(context, session, id, Component::rtcp);
   return {{"open", spec.open()},
           {"local", spec.open() ? endpoint_or_null(spec.local) : json(nullptr)},
           {"signalled", spec.signalled ? endpoint_or_null(*spec.signalled) : json(nullptr)},
@@ -198,9 +201,9 @@ json leg_json(const HandlerContext& context, const Session& session, LegId id) {
           {"codecs", std::move(codecs)},
           {"latch", latch_json(session.flows->stats_of(id, Component::rtp).latch.load(),
                                context.clock.now())},
-          {"path", path_json(context, session, id)},
+          {"path", path_json(context, session, id, Component::rtp)},
           {"rtp", rtp_json(figures_of(*session.flows, id, Component::rtp))},
-          {"rtcp", flow_json(figures_of(*session.flows, id, Component::rtcp))}};
+          {"rtcp", std::move(rtcp)}};
 }
 
 json session_json(const HandlerContext& context, const Session& session) {

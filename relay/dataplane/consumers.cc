@@ -45,6 +45,37 @@ class Output final : public SourceOutput {
   PlaneTotals& totals_;
 };
 
+struct Offer {
+  const FlowGroup& group;
+  const IngressPacket& packet;
+  PacketKind kind;
+  Instant arrival;
+  const PacketSender& sender;
+};
+
+// True: one of the taps keeps it. All see it.
+bool offer(const Offer& offered, Bytes bytes, bool replaced) {
+  const LegId leg = offered.packet.leg;
+  const auto& taps = offered.group.spec.legs[index(leg)].taps;
+  if (taps[0] == nullptr) return false;
+  TappedPacket tapped;
+  tapped.leg = leg;
+  tapped.component = offered.packet.component;
+  tapped.kind = offered.kind;
+  tapped.replaced = replaced;
+  tapped.source = offered.packet.source;
+  tapped.local = offered.sender.local_of(offered.group, leg, offered.packet.component);
+  tapped.bytes = bytes;
+  tapped.arrival = offered.arrival;
+  tapped.thread = offered.sender.thread_number();
+  bool consumed = false;
+  for (Tap* tap : taps) {
+    if (tap == nullptr) break;
+    if (tap->wants(offered.kind)) consumed = tap->offer(tapped) == TapAnswer::consume || consumed;
+  }
+  return consumed;
+}
+
 }  // namespace
 
 Consumers::Consumers(FlowGroup& group, const IngressPacket& packet, const Verdict& verdict,
@@ -90,7 +121,8 @@ Verdict Consumers::pass(Bytes packet) {
     leaving = source->instead_of(kind_, packet, arrival_, from_source);
   }
   const bool replaced = leaving.empty() && !packet.empty();
-  if (offer(packet, replaced)) return Verdict::consume();
+  const Offer offered{group_, packet_, kind_, arrival_, sender_};
+  if (offer(offered, packet, replaced)) return Verdict::consume();
   if (replaced) return Verdict::drop(DropReason::replaced);
   if (!is_forward) return verdict_;
   leaving = shifted(leaving, from_shift);
@@ -111,26 +143,9 @@ Bytes Consumers::shifted(Bytes packet, std::span<std::byte> scratch) const {
   return scratch.first(packet.size());
 }
 
-// True: one of them keeps it. All see it.
-bool Consumers::offer(Bytes packet, bool replaced) {
-  const auto& taps = group_.spec.legs[index(packet_.leg)].taps;
-  if (taps[0] == nullptr) return false;
-  TappedPacket tapped;
-  tapped.leg = packet_.leg;
-  tapped.component = packet_.component;
-  tapped.kind = kind_;
-  tapped.replaced = replaced;
-  tapped.source = packet_.source;
-  tapped.local = sender_.local_of(group_, packet_.leg, packet_.component);
-  tapped.bytes = packet;
-  tapped.arrival = arrival_;
-  tapped.thread = sender_.thread_number();
-  bool consumed = false;
-  for (Tap* tap : taps) {
-    if (tap == nullptr) break;
-    if (tap->wants(kind_)) consumed = tap->offer(tapped) == TapAnswer::consume || consumed;
-  }
-  return consumed;
+void offer_copy(FlowGroup& group, const IngressPacket& packet, Instant arrival,
+                PacketSender& sender) {
+  offer({group, packet, demux(packet.bytes), arrival, sender}, packet.bytes, false);
 }
 
 Instant flush_transform(FlowGroup& group, LegId leg, Instant now, PacketSender& sender,

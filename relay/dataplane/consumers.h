@@ -30,7 +30,6 @@ class Consumers final : private PacketSink {
   void emit(Bytes packet) override;
   Verdict pass(Bytes packet);
   Bytes shifted(Bytes packet, std::span<std::byte> scratch) const;
-  bool offer(Bytes packet, bool replaced);
 
   FlowGroup& group_;
   const IngressPacket& packet_;
@@ -40,6 +39,10 @@ class Consumers final : private PacketSink {
   PlaneTotals& totals_;
   PacketKind kind_;
 };
+
+// A copy of a packet that the kernel has relayed: for the taps, and neither decided nor counted.
+void offer_copy(FlowGroup& group, const IngressPacket& packet, Instant arrival,
+                PacketSender& sender);
 
 // Lets the source of `leg` speak. Returns when it wants to be called again; Instant::max(): never.
 // While the leg cannot send, the source is not called.

@@ -74,6 +74,20 @@ void put_local_address(msghdr& message, LocalAddressControl& control, int level,
   std::memcpy(CMSG_DATA(header), &info, sizeof info);
 }
 
+// `message` names the control buffer.
+int receive_message(int fd, std::span<std::byte> buffer, msghdr& message, ReceivedPacket& packet) {
+  SocketName source;
+  iovec part{buffer.data(), buffer.size()};
+  message.msg_name = &source;
+  message.msg_namelen = sizeof source;
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  const ssize_t n = ::recvmsg(fd, &message, MSG_DONTWAIT | MSG_TRUNC);
+  if (n < 0) return errno;
+  store(packet, buffer, source, n);
+  return 0;
+}
+
 }  // namespace
 
 // MSG_TRUNC makes recvfrom return the datagram's real length, so no msghdr is needed to see that
@@ -89,20 +103,29 @@ int receive(int fd, std::span<std::byte> buffer, ReceivedPacket& packet) {
 }
 
 int receive_with_local(int fd, std::span<std::byte> buffer, ReceivedPacket& packet) {
-  SocketName source;
   LocalAddressControl control;
-  iovec part{buffer.data(), buffer.size()};
   msghdr message{};
-  message.msg_name = &source;
-  message.msg_namelen = sizeof source;
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
   message.msg_control = &control;
   message.msg_controllen = sizeof control;
-  const ssize_t n = ::recvmsg(fd, &message, MSG_DONTWAIT | MSG_TRUNC);
-  if (n < 0) return errno;
-  store(packet, buffer, source, n);
+  if (const int error = receive_message(fd, buffer, message, packet); error != 0) return error;
   packet.local = local_address(message);
+  return 0;
+}
+
+int receive_with_mark(int fd, std::span<std::byte> buffer, ReceivedPacket& packet) {
+  union {
+    cmsghdr align;
+    char bytes[CMSG_SPACE(sizeof(uint32_t))];
+  } control;
+  msghdr message{};
+  message.msg_control = &control;
+  message.msg_controllen = sizeof control;
+  if (const int error = receive_message(fd, buffer, message, packet); error != 0) return error;
+  packet.mark = 0;
+  const cmsghdr* header = CMSG_FIRSTHDR(&message);
+  if (header != nullptr && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SO_MARK) {
+    std::memcpy(&packet.mark, CMSG_DATA(header), sizeof packet.mark);
+  }
   return 0;
 }
 
@@ -141,6 +164,11 @@ int enable_local_address(int fd, Family family) {
                          ? ::setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof on)
                          : ::setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof on);
   return result < 0 ? errno : 0;
+}
+
+int enable_mark(int fd) {
+  const int on = 1;
+  return ::setsockopt(fd, SOL_SOCKET, SO_RCVMARK, &on, sizeof on) < 0 ? errno : 0;
 }
 
 }  // namespace relay

@@ -22,7 +22,8 @@ struct MediaSocket {
   LegId leg = LegId::callee;
   Component component = Component::rtp;
   bool on_wildcard = false;
-  IpAddress local;  // where the party sends to; learnt on wildcard sockets only
+  bool tells_copies = false;  // by their mark
+  IpAddress local;            // where the party sends to; learnt on wildcard sockets only
   uint32_t errors_in_a_row = 0;
   uint64_t served_round = 0;
 };
@@ -59,6 +60,8 @@ class Worker final : private PacketSender {
   uint64_t post_copy_stream(FlowGroup& group, LegId leg, RtpStreamState& to);
   uint64_t post_resume_stream(FlowGroup& group, LegId leg, const RtpStreamState& from);
   void stop();
+  // Packets with this mark are copies of what the kernel has relayed. Before the first post.
+  void recognise_copies(uint32_t tee_mark) { tee_mark_ = tee_mark; }
 
   // Any thread.
   uint64_t processed() const { return processed_.load(std::memory_order_acquire); }
@@ -112,6 +115,7 @@ class Worker final : private PacketSender {
   void carry_out(const Post& post);
   void watch_all(FlowGroup& group, const FlowGroupSpec* spec);
   void watch(MediaSocket& socket, int fd, const LegSpec& leg);
+  void tell_copies(MediaSocket& socket);
   void unwatch(MediaSocket& socket);
   int send(FlowGroup& group, LegId leg, Component component, const Endpoint& destination,
            Bytes bytes) override;
@@ -119,6 +123,7 @@ class Worker final : private PacketSender {
   uint32_t thread_number() const override { return number_; }
 
   const uint32_t number_;
+  uint32_t tee_mark_ = 0;  // 0: there are no copies
   UniqueFd epoll_, wake_up_;
   std::thread thread_;
   std::atomic<bool> stopping_{false};

@@ -42,6 +42,10 @@ void WorkerPool::stop() {
   for (const auto& worker : workers_) worker->stop();
 }
 
+void WorkerPool::recognise_copies(uint32_t tee_mark) {
+  for (const auto& worker : workers_) worker->recognise_copies(tee_mark);
+}
+
 void WorkerPool::install(FlowGroup& group, const FlowGroupSpec& spec) {
   group.plane_index = least_loaded();
   group.plane_data = &take_sockets(group);

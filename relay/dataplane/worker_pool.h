@@ -19,13 +19,19 @@ class WorkerPool final : public ForwardingPlane {
   // Stops the threads; groups still installed stop being relayed.
   ~WorkerPool() override;
 
+  // The mark of copies of what the kernel has relayed (KernelPlane::tee_mark). Before the first
+  // install.
+  void recognise_copies(uint32_t tee_mark);
+
   void install(FlowGroup& group, const FlowGroupSpec& spec) override;
   PlaneTicket update(FlowGroup& group, const FlowGroupSpec& spec) override;
   PlaneTicket remove(FlowGroup& group) override;
   bool settled(const PlaneTicket& ticket) const override;
   PlaneTicket copy_stream(FlowGroup& group, LegId leg, RtpStreamState& to) override;
   PlaneTicket resume_stream(FlowGroup& group, LegId leg, const RtpStreamState& from) override;
-  FlowPath path_of(const FlowGroup&, LegId) const override { return {false, "no fast path"}; }
+  FlowPath path_of(const FlowGroup&, LegId, Component) const override {
+    return {false, "no fast path"};
+  }
   PlaneCounters counters() const override;
 
   // Joins the threads. Calls of the control thread still work, and settle at once.

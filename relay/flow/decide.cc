@@ -32,16 +32,35 @@ void keep_sequence(FlowGroup& group, LegId leg, const Transform* next) {
       .shifted.store(shift.offset != 0, std::memory_order_relaxed);
 }
 
+// What the kernel matches may be the state of before: whoever has offloaded a flow must look now,
+// and must then see things as they are.
+void call_for_attention(FlowGroup& group) {
+  if (group.attention != nullptr) group.attention->raise(group.attention_flag);
+}
+
+void publish_rtcp(FlowGroup& group, LegId leg, Instant now) {
+  const RtcpLatch& latch = group.rtcp_latch[index(leg)];
+  RtcpState state;
+  state.habit = group.rtcp_habit[index(leg)];
+  state.holder = latch.holder().value_or(Endpoint{});
+  state.egress = latch.egress(group.rtp_latch[index(leg)], now).value_or(Endpoint{});
+  if (group.rtcp_state[index(leg)].load() == state) return;
+  group.rtcp_state[index(leg)].store(state);
+  call_for_attention(group);
+}
+
 void publish_latch(FlowGroup& group, LegId leg, Instant now) {
   const RtpLatch& latch = group.rtp_latch[index(leg)];
   group.published_changes[index(leg)] = latch.changes();
   group.stats_of(leg, Component::rtp).latch.store(latch.state(now));
+  publish_rtcp(group, leg, now);
+  call_for_attention(group);
 }
 
 // While the kernel relays a holder's packets, this is how its latch knows that it lives.
 void follow_kernel(FlowGroup& group) {
   for (const LegId leg : kLegs) {
-    const KernelShare& share = group.kernel[index(leg)];
+    const KernelShare& share = group.kernel_of(leg, Component::rtp);
     const KernelFlowStats* live = share.live.load(std::memory_order_acquire);
     uint64_t last_rtp = live != nullptr ? read_kernel_counter(live->last_rtp) : 0;
     int64_t seen_ns =
@@ -56,15 +75,22 @@ void follow_kernel(FlowGroup& group) {
   }
 }
 
-// The kernel matches the holder of before: whoever has offloaded the flow must look now, and must
-// then see the latch as it is.
-void call_for_attention(FlowGroup& group) {
-  for (KernelShare& share : group.kernel) {
-    if (share.live.load(std::memory_order_relaxed) == nullptr) continue;
-    share.latch_moved.store(true, std::memory_order_release);
-    share.attention->fetch_add(1, std::memory_order_release);
-    return;
+// A packet that is the kernel's to relay has come here and is relayed. A few are punted, or were
+// under way when the flow went down.
+void note_passed_by(FlowGroup& group, const IngressPacket& packet, PacketKind kind) {
+  KernelShare& share = group.kernel_of(packet.leg, packet.component);
+  const KernelFlowStats* live = share.live.load(std::memory_order_acquire);
+  if (live == nullptr || kind == PacketKind::other) return;
+  const uint64_t forwarded = read_kernel_counter(live->forwarded);
+  if (share.passed_flow != live || share.passed_forwarded != forwarded) {
+    share.passed_flow = live;
+    share.passed_forwarded = forwarded;
+    share.passed_packets = 0;
   }
+  if (++share.passed_packets < kPassedByMax) return;
+  share.passed_packets = 0;
+  share.passed_by.store(true, std::memory_order_release);
+  call_for_attention(group);
 }
 
 LatchResult latch_packet(FlowGroup& group, const IngressPacket& packet, PacketKind kind,
@@ -77,7 +103,6 @@ LatchResult latch_packet(FlowGroup& group, const IngressPacket& packet, PacketKi
   const LatchResult result = rtp.on_packet(latch_packet, now);
   if (rtp.changes() != group.published_changes[index(packet.leg)]) {
     publish_latch(group, packet.leg, now);
-    call_for_attention(group);
   }
   return result;
 }
@@ -101,6 +126,7 @@ void note_accepted(FlowGroup& group, const IngressPacket& packet, PacketKind kin
   if (kind == PacketKind::rtcp) {
     group.rtcp_habit[index(packet.leg)] =
         packet.component == Component::rtp ? RtcpHabit::muxed : RtcpHabit::apart;
+    publish_rtcp(group, packet.leg, now);
   }
 }
 
@@ -186,13 +212,13 @@ FlowFigures figures_of(const FlowGroup& group, LegId leg, Component component) {
   for (size_t i = 0; i < kDropReasons; ++i) figures.drops[i] = stats.drops[i].get();
   figures.first_accepted = from_ns(stats.first_accepted_ns.load(std::memory_order_relaxed));
   figures.last_accepted = from_ns(stats.last_accepted_ns.load(std::memory_order_relaxed));
-  if (component == Component::rtcp) return figures;
-  figures.analysis = stats.analysis.load();
-  const KernelShare& share = group.kernel[index(leg)];
+  if (component == Component::rtp) figures.analysis = stats.analysis.load();
+  const KernelShare& share = group.kernel_of(leg, component);
   add_kernel(figures, share.before);
   const KernelFlowStats* live = share.live.load(std::memory_order_relaxed);
   if (live == nullptr) return figures;
   add_kernel(figures, *live);
+  if (component == Component::rtcp) return figures;
   figures.analysis = totals_of(with_missed(share.plane->report(share.id).stream, share.missed));
   return figures;
 }
@@ -208,13 +234,11 @@ void apply_spec(FlowGroup& group, const FlowGroupSpec& spec, Instant now) {
 
 Instant last_accepted(const FlowGroup& group, LegId leg, Component component) {
   int64_t last_ns = group.stats_of(leg, component).last_accepted_ns.load(std::memory_order_relaxed);
-  if (component == Component::rtp) {
-    const KernelShare& share = group.kernel[index(leg)];
-    last_ns = std::max(last_ns, share.last_seen_ns.load(std::memory_order_relaxed));
-    const KernelFlowStats* live = share.live.load(std::memory_order_relaxed);
-    if (live != nullptr) {
-      last_ns = std::max(last_ns, static_cast<int64_t>(read_kernel_counter(live->last_seen_ns)));
-    }
+  const KernelShare& share = group.kernel_of(leg, component);
+  last_ns = std::max(last_ns, share.last_seen_ns.load(std::memory_order_relaxed));
+  const KernelFlowStats* live = share.live.load(std::memory_order_relaxed);
+  if (live != nullptr) {
+    last_ns = std::max(last_ns, static_cast<int64_t>(read_kernel_counter(live->last_seen_ns)));
   }
   return from_ns(last_ns);
 }
@@ -242,6 +266,7 @@ Verdict decide(FlowGroup& group, const IngressPacket& packet, Instant now) {
   const std::optional<Endpoint> destination =
       component == Component::rtp ? rtp.egress(now) : group.rtcp_latch[index(leg)].egress(rtp, now);
   if (!destination) return Verdict::drop(DropReason::no_egress);
+  note_passed_by(group, packet, kind);
   return Verdict::forward(leg, component, *destination);
 }
 

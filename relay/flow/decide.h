@@ -5,6 +5,7 @@
 #include <array>
 #include <memory>
 
+#include "relay/flow/attention.h"
 #include "relay/flow/event_ring.h"
 #include "relay/flow/flow.h"
 #include "relay/flow/kernel_share.h"
@@ -29,6 +30,8 @@ struct FlowStats {
   std::atomic<int64_t> last_accepted_ns{0};   // accepted by the latch, even if it could not leave
   Published<LatchState> latch;
   Published<AnalyserTotals> analysis;  // RTP only
+  // Copies of what the kernel has relayed are told from packets that are to be relayed.
+  std::atomic<bool> tells_copies{false};
   std::atomic<bool> shifted{false};    // RTP that leaves this leg has its sequence numbers changed
 
   uint64_t dropped() const;
@@ -36,6 +39,14 @@ struct FlowStats {
 
 // Where a party sends its RTCP, as heard (RFC 5761: rtcp-mux).
 enum class RtcpHabit : uint8_t { unknown, apart, muxed };
+
+// What the slow path has learnt of a party's RTCP; published for the offloader.
+struct RtcpState {
+  RtcpHabit habit = RtcpHabit::unknown;
+  Endpoint holder;  // where RTCP on its own port comes from; !valid(): none came
+  Endpoint egress;  // where RTCP to the party's own port goes; !valid(): nowhere
+  friend bool operator==(const RtcpState&, const RtcpState&) = default;
+};
 
 struct FlowGroup {
   // Owned by the plane between install and the settled remove.
@@ -49,12 +60,22 @@ struct FlowGroup {
   uint32_t plane_index = 0;                     // which of the plane's threads owns it
   void* plane_data = nullptr;                   // the plane's own
 
-  // What the kernel does for the RTP that arrives on each leg; written by the control thread.
-  std::array<KernelShare, 2> kernel;  // by LegId
-  EventRing events;                   // the control thread's
+  // What the kernel does for what arrives on each leg; written by the control thread.
+  std::array<std::array<KernelShare, 2>, 2> kernel;  // by LegId, Component
+  KernelShare& kernel_of(LegId leg, Component component) {
+    return kernel[index(leg)][index(component)];
+  }
+  const KernelShare& kernel_of(LegId leg, Component component) const {
+    return kernel[index(leg)][index(component)];
+  }
+  // Raised when a latch or what is known of RTCP has changed, and when the kernel is passed by.
+  AttentionBoard* attention = nullptr;
+  AttentionBoard::Flag attention_flag;
+  EventRing events;  // the control thread's
 
   // Read by anybody.
-  std::array<std::array<FlowStats, 2>, 2> stats;  // by LegId, Component
+  std::array<Published<RtcpState>, 2> rtcp_state;  // by LegId
+  std::array<std::array<FlowStats, 2>, 2> stats;   // by LegId, Component
   FlowStats& stats_of(LegId leg, Component component) {
     return stats[index(leg)][index(component)];
   }

@@ -28,7 +28,7 @@ struct PlaneCounters {
   }
 };
 
-// Which way a leg's RTP takes, for people.
+// Which way a flow takes, for people.
 struct FlowPath {
   bool in_kernel = false;
   std::string_view reason;  // why not in the kernel
@@ -52,7 +52,7 @@ class ForwardingPlane {
   virtual PlaneTicket copy_stream(FlowGroup& group, LegId leg, RtpStreamState& to) = 0;
   virtual PlaneTicket resume_stream(FlowGroup& group, LegId leg, const RtpStreamState& from) = 0;
 
-  virtual FlowPath path_of(const FlowGroup& group, LegId leg) const = 0;
+  virtual FlowPath path_of(const FlowGroup& group, LegId leg, Component component) const = 0;
   // Sum over the plane's threads since start.
   virtual PlaneCounters counters() const = 0;
 };

@@ -1,6 +1,5 @@
-// What the kernel does for one leg's RTP, as the rest of the relay sees it. The control thread
-// writes; the worker reads the atomics, so that a holder whose packets it no longer sees counts as
-// alive.
+// What the kernel does for one flow, as the rest of the relay sees it. The control thread writes;
+// the worker reads the atomics, so that a holder whose packets it no longer sees counts as alive.
 #pragma once
 
 #include <atomic>
@@ -16,10 +15,13 @@ struct KernelShare {
   // Of the time before `live`: the last packet relayed and its SSRC and sequence number.
   std::atomic<int64_t> last_seen_ns{0};
   std::atomic<uint64_t> last_rtp{0};
-  // When a latch of the group changes while `live` is set, the worker says so here and counts this
-  // up, which many groups share.
-  std::atomic<bool> latch_moved{false};
-  std::atomic<uint32_t>* attention = nullptr;
+  // The worker has relayed kPassedByMax packets in a row that the kernel should have.
+  std::atomic<bool> passed_by{false};
+
+  // The worker's: packets in a row, and what the kernel had relayed when the first of them came.
+  const KernelFlowStats* passed_flow = nullptr;
+  uint64_t passed_forwarded = 0;
+  uint32_t passed_packets = 0;
 
   // Control thread only.
   const KernelPlane* plane = nullptr;
@@ -28,6 +30,9 @@ struct KernelShare {
   // Packets of the stream that the slow path analysed while it was going down.
   uint64_t missed = 0;
 };
+
+// So many packets past the kernel with none through it are no coincidence, at whatever rate.
+inline constexpr uint32_t kPassedByMax = 25;
 
 // SSRC and sequence number as KernelFlowStats::last_rtp has them.
 inline uint32_t ssrc_of_last_rtp(uint64_t last_rtp) {

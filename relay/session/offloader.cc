@@ -6,6 +6,7 @@
 
 #include "relay/base/assert.h"
 #include "relay/base/log.h"
+#include "relay/session/offload_plan.h"
 
 namespace relay {
 namespace {
@@ -13,13 +14,13 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Duration kFirstLook = 40ms;
-constexpr Duration kLookAtMost = 2s;
-constexpr Duration kLookWhileOffloaded = 1s;
+// Everything that matters calls for attention; this is for what nobody has thought of.
+constexpr Duration kLookAtMost = 30s;
 // After the kernel made no progress with a flow that the slow path did relay.
 constexpr Duration kHoldOff = 60s;
-// So many packets on the slow path, and none in the kernel, are no coincidence.
-constexpr uint64_t kPacketsWithoutProgress = 25;
 constexpr std::string_view kNoProgress = "the kernel made no progress with it";
+constexpr std::string_view kLocalTee =
+    "recorded, copied or listened to, and the party is on this host";
 constexpr std::string_view kRefused = "the kernel cannot relay it (see the log)";
 
 int tos_of(int socket, Family family) {
@@ -28,45 +29,6 @@ int tos_of(int socket, Family family) {
   const int level = family == Family::ipv6 ? IPPROTO_IPV6 : IPPROTO_IP;
   const int name = family == Family::ipv6 ? IPV6_TCLASS : IP_TOS;
   return ::getsockopt(socket, level, name, &tos, &bytes) == 0 ? tos : -1;
-}
-
-bool is_settled(const LatchState& latch, LatchPolicy policy) {
-  if (policy == LatchPolicy::asymmetric) return latch.egress.valid();
-  return latch.rank != LatchState::Rank::none && !latch.contested && latch.egress.valid();
-}
-
-// What the kernel is to do with the RTP that arrives on `leg`, or why it cannot.
-tl::expected<KernelFlowSpec, std::string_view> plan(const FlowGroup& group,
-                                                    const FlowGroupSpec& spec, LegId leg) {
-  const auto no = [](std::string_view why) { return tl::unexpected<std::string_view>(why); };
-  const LegSpec& in = spec.legs[index(leg)];
-  const LegSpec& out = spec.legs[index(other(leg))];
-  if (!spec.complete || !in.open() || !out.open()) return no("the session is not complete");
-  if (spec.duplicate_small_packets) return no("small packets are sent twice (-2)");
-  if (in.policy == LatchPolicy::asymmetric) return no("asymmetric: any port of the host may send");
-  if (in.local.address.is_any() || out.local.address.is_any()) {
-    return no("bound to the wildcard address (name addresses with -l)");
-  }
-  if (in.local.address.family() != out.local.address.family()) {
-    return no("bridges IPv4 and IPv6");
-  }
-  if (in.transform != nullptr) return no("it is re-packetised");
-  if (in.taps[0] != nullptr) return no("it is recorded, copied or listened to");
-  if (out.source != nullptr) return no("a prompt or a voice speaks to the receiver");
-  if (group.stats_of(other(leg), Component::rtp).shifted.load(std::memory_order_relaxed)) {
-    return no("its sequence numbers are shifted, after a prompt or re-packetising");
-  }
-  const LatchState in_latch = group.stats_of(leg, Component::rtp).latch.load();
-  const LatchState out_latch = group.stats_of(other(leg), Component::rtp).latch.load();
-  if (!is_settled(in_latch, in.policy)) return no("the sender is not latched");
-  if (!is_settled(out_latch, out.policy)) return no("the receiver is not latched");
-  KernelFlowSpec flow;
-  flow.local = in.local;
-  flow.source = in_latch.holder;
-  flow.egress = out.local;
-  flow.destination = out_latch.egress;
-  flow.tos = tos_of(out.sockets[0], out.local.address.family());
-  return flow;
 }
 
 // What came between the copy and now, most often one packet a tick: counted from the totals the
@@ -127,33 +89,52 @@ Offloader::~Offloader() {
 void Offloader::install(FlowGroup& group, const FlowGroupSpec& spec) {
   auto watched = std::make_unique<Watched>();
   watched->group = &group;
-  watched->spec = spec;
   watched->serial = ++last_serial_;
-  for (KernelShare& share : group.kernel) {
-    share.attention = &attention_;
-    share.plane = &kernel_;
+  watched->spec_settled = true;  // nothing but taps needs it, and those come later
+  group.attention = &attention_;
+  group.attention_flag = attention_.take();
+  for (auto& leg : group.kernel) {
+    for (KernelShare& share : leg) share.plane = &kernel_;
   }
   slow_path_.install(group, spec);
-  by_serial_[watched->serial] = watched.get();
-  if (kernel_.available()) schedule(*watched, kFirstLook);
+  const uint32_t number = group.attention_flag.number();
+  if (by_flag_.size() <= number) by_flag_.resize(number + 1);
+  by_flag_[number] = by_serial_[watched->serial] = watched.get();
+  take_over(*watched, spec);
   watched_[&group] = std::move(watched);
 }
 
 PlaneTicket Offloader::update(FlowGroup& group, const FlowGroupSpec& spec) {
   Watched& watched = *watched_.at(&group);
-  if (stands_on_changed(watched, spec)) {
-    for (const LegId leg : kLegs)
-      come_back(watched, leg, "signalling or what is attached has changed");
+  if (stands_on_changed(watched.spec, spec)) {
+    all_come_back(watched, "signalling or what is attached has changed");
   }
+  take_over(watched, spec);
+  watched.spec_settled = false;
+  return watched.spec_ticket = slow_path_.update(group, spec);
+}
+
+void Offloader::take_over(Watched& watched, const FlowGroupSpec& spec) {
   watched.spec = spec;
-  if (kernel_.available()) schedule(watched, kFirstLook);
-  return slow_path_.update(group, spec);
+  if (!kernel_.available()) return;
+  for (const LegId leg : kLegs) {
+    const LegSpec& of_leg = spec.legs[index(leg)];
+    if (!of_leg.open()) continue;
+    for (const Component component : kComponents) {
+      watched.tos[index(leg)][index(component)] =
+          tos_of(of_leg.sockets[index(component)], of_leg.local.address.family());
+    }
+  }
+  schedule(watched, kFirstLook);
+  attention_.wake();
 }
 
 PlaneTicket Offloader::remove(FlowGroup& group) {
   const auto found = watched_.find(&group);
-  for (const LegId leg : kLegs) come_back(*found->second, leg, "deleted");
+  all_come_back(*found->second, "deleted");
   by_serial_.erase(found->second->serial);
+  by_flag_[group.attention_flag.number()] = nullptr;
+  attention_.give_back(group.attention_flag);
   watched_.erase(found);
   return slow_path_.remove(group);
 }
@@ -166,15 +147,15 @@ PlaneTicket Offloader::resume_stream(FlowGroup& group, LegId leg, const RtpStrea
   return slow_path_.resume_stream(group, leg, from);
 }
 
-FlowPath Offloader::path_of(const FlowGroup& group, LegId leg) const {
+FlowPath Offloader::path_of(const FlowGroup& group, LegId leg, Component component) const {
   if (!kernel_.available()) return {false, kernel_.status()};
   const auto found = watched_.find(&group);
   if (found == watched_.end()) return {false, "not watched"};
-  const OffloadedLeg& offloaded = found->second->legs[index(leg)];
-  if (offloaded.state == OffloadedLeg::State::in_kernel) {
-    return {true, {}, offloaded.in_kernel_since, offloaded.came_back};
+  const OffloadedFlow& flow = found->second->flow(leg, component);
+  if (flow.state == OffloadedFlow::State::in_kernel) {
+    return {true, {}, flow.in_kernel_since, flow.came_back};
   }
-  return {false, offloaded.reason, {}, offloaded.came_back};
+  return {false, flow.reason, {}, flow.came_back};
 }
 
 PlaneCounters Offloader::counters() const {
@@ -185,9 +166,11 @@ PlaneCounters Offloader::counters() const {
   for (size_t i = 0; i < kDropReasons; ++i) counters.drops[i] += retired_.drops[i];
   if (in_kernel_ == 0) return counters;
   for (const auto& [group, watched] : watched_) {
-    for (const KernelShare& share : group->kernel) {
-      const KernelFlowStats* live = share.live.load(std::memory_order_relaxed);
-      if (live != nullptr) add_to(counters, *live);
+    for (const auto& leg : group->kernel) {
+      for (const KernelShare& share : leg) {
+        const KernelFlowStats* live = share.live.load(std::memory_order_relaxed);
+        if (live != nullptr) add_to(counters, *live);
+      }
     }
   }
   return counters;
@@ -197,10 +180,9 @@ void Offloader::tick() {
   while (!handbacks_.empty() && slow_path_.settled(handbacks_.front().ticket)) {
     handbacks_.pop_front();
   }
-  const uint32_t attention = attention_.load(std::memory_order_acquire);
-  if (attention != attention_seen_) {
-    attention_seen_ = attention;
-    look_where_latches_moved();
+  for (const uint32_t number : attention_.collect()) {
+    Watched* watched = by_flag_[number];
+    if (watched != nullptr && kernel_.available()) look(*watched);
   }
   const Instant now = clock_.now();
   while (!looks_.empty() && looks_.top().at <= now) {
@@ -211,86 +193,103 @@ void Offloader::tick() {
   }
 }
 
-// Rare enough to ask all of them.
-void Offloader::look_where_latches_moved() {
-  for (auto& [group, watched] : watched_) {
-    bool moved = false;
-    for (KernelShare& share : watched->group->kernel) {
-      if (!share.latch_moved.load(std::memory_order_relaxed)) continue;
-      moved = share.latch_moved.exchange(false, std::memory_order_acquire) || moved;
-    }
-    if (moved) look(*watched);
-  }
+Duration Offloader::until_next_tick() const {
+  if (!handbacks_.empty() || attention_.descriptor() < 0) return kTick;
+  if (looks_.empty()) return kLookAtMost;
+  return std::clamp<Duration>(looks_.top().at - clock_.now(), kTick, kLookAtMost);
 }
 
 void Offloader::look(Watched& watched) {
   const size_t in_kernel_before = in_kernel_;
-  bool all_in_kernel = true;
-  bool handing_over = false;
+  if (!watched.spec_settled) watched.spec_settled = slow_path_.settled(watched.spec_ticket);
+  bool all_in_kernel = true, is_under_way = !watched.spec_settled;
   for (const LegId leg : kLegs) {
-    look_at_leg(watched, leg);
-    const auto state = watched.legs[index(leg)].state;
-    all_in_kernel = all_in_kernel && state == OffloadedLeg::State::in_kernel;
-    handing_over = handing_over || watched.legs[index(leg)].stream != nullptr;
+    for (const Component component : kComponents) {
+      look_at_flow(watched, leg, component);
+      const OffloadedFlow& flow = watched.flow(leg, component);
+      is_under_way = is_under_way || flow.stream != nullptr;
+      all_in_kernel = all_in_kernel && flow.state == OffloadedFlow::State::in_kernel;
+    }
   }
-  if (handing_over) return schedule(watched, Duration(1));
-  // A latch that moved just before its flow went down has called for nobody's attention.
+  if (is_under_way) return schedule(watched, Duration(1));
+  // A latch that moved just before its flow went down may have been looked at with it.
   if (in_kernel_ > in_kernel_before) return schedule(watched, kFirstLook);
-  if (all_in_kernel) return schedule(watched, kLookWhileOffloaded);
-  schedule(watched, std::clamp<Duration>(watched.wait * 3 / 2, kFirstLook, kLookAtMost));
+  if (all_in_kernel) {
+    watched.next_look = Instant::max();
+    return;
+  }
+  Duration wait = std::clamp<Duration>(watched.wait * 4, kFirstLook, kLookAtMost);
+  const Instant now = clock_.now();
+  for (const auto& leg : watched.flows) {
+    for (const OffloadedFlow& flow : leg) {
+      if (flow.not_before > now) wait = std::min<Duration>(wait, flow.not_before - now);
+    }
+  }
+  schedule(watched, wait);
 }
 
-void Offloader::look_at_leg(Watched& watched, LegId leg) {
-  OffloadedLeg& offloaded = watched.legs[index(leg)];
+void Offloader::look_at_flow(Watched& watched, LegId leg, Component component) {
+  OffloadedFlow& flow = watched.flow(leg, component);
   // Before the latches are read: what was signalled ahead of the copy has then reached them.
   const bool is_copied =
-      offloaded.state == OffloadedLeg::State::handing_over && slow_path_.settled(offloaded.ticket);
-  auto wanted = plan(*watched.group, watched.spec, leg);
-  if (wanted && clock_.now() < offloaded.not_before) {
-    wanted = tl::unexpected<std::string_view>(offloaded.held_off_for);
+      flow.state == OffloadedFlow::State::handing_over && slow_path_.settled(flow.ticket);
+  // What is attached is not known there so far; what is gone has brought the flow back already.
+  if (flow.state == OffloadedFlow::State::in_kernel && !watched.spec_settled) return;
+  auto wanted = plan_offload({*watched.group, watched.spec, leg, component,
+                              watched.tos[index(other(leg))][index(component)]});
+  if (wanted && flow.not_before != Instant{} && clock_.now() < flow.not_before) {
+    wanted = tl::unexpected<std::string_view>(flow.held_off_for);
   }
-  if (!wanted) return come_back(watched, leg, wanted.error());
-  switch (offloaded.state) {
-    case OffloadedLeg::State::slow_path:
-      offloaded.stream = std::make_unique<RtpStreamState>();
-      offloaded.ticket = slow_path_.copy_stream(*watched.group, leg, *offloaded.stream);
-      offloaded.state = OffloadedLeg::State::handing_over;
-      offloaded.reason = "on its way into the kernel";
+  if (!wanted) return come_back(watched, leg, component, wanted.error());
+  switch (flow.state) {
+    case OffloadedFlow::State::slow_path:
+      if (component == Component::rtp) return start_down(watched, leg, component);
+      if (watched.spec_settled) go_down(watched, leg, component, *wanted);
       return;
-    case OffloadedLeg::State::handing_over:
-      if (is_copied) go_down(watched, leg, *wanted);
+    case OffloadedFlow::State::handing_over:
+      if (is_copied) go_down(watched, leg, component, *wanted);
       return;
-    case OffloadedLeg::State::in_kernel:
-      if (offloaded.stream && slow_path_.settled(offloaded.ticket)) recount(watched, leg);
-      check_in_kernel(watched, leg, *wanted);
+    case OffloadedFlow::State::in_kernel:
+      if (flow.stream && slow_path_.settled(flow.ticket)) recount(watched, leg);
+      check_in_kernel(watched, leg, component, *wanted);
       return;
   }
 }
 
-void Offloader::go_down(Watched& watched, LegId leg, const KernelFlowSpec& wanted) {
-  OffloadedLeg& offloaded = watched.legs[index(leg)];
-  KernelShare& share = watched.group->kernel[index(leg)];
-  catch_up(*offloaded.stream, watched.group->stats_of(leg, Component::rtp));
-  const auto installed = kernel_.install(wanted, *offloaded.stream);
+void Offloader::start_down(Watched& watched, LegId leg, Component component) {
+  OffloadedFlow& flow = watched.flow(leg, component);
+  flow.stream = std::make_unique<RtpStreamState>();
+  flow.ticket = slow_path_.copy_stream(*watched.group, leg, *flow.stream);
+  flow.state = OffloadedFlow::State::handing_over;
+  flow.reason = "on its way into the kernel";
+}
+
+void Offloader::go_down(Watched& watched, LegId leg, Component component,
+                        const KernelFlowSpec& wanted) {
+  OffloadedFlow& flow = watched.flow(leg, component);
+  KernelShare& share = watched.group->kernel_of(leg, component);
+  if (flow.stream) catch_up(*flow.stream, watched.group->stats_of(leg, component));
+  const auto installed = kernel_.install(wanted, flow.stream ? *flow.stream : RtpStreamState{});
   if (!installed) {
-    offloaded.stream.reset();
-    offloaded.state = OffloadedLeg::State::slow_path;
-    hold_off(offloaded, kRefused);
+    flow.stream.reset();
+    flow.state = OffloadedFlow::State::slow_path;
+    hold_off(flow, kRefused);
     trouble_.warning("flow not offloaded local={} reason={}", wanted.local.to_string(),
                      quoted(installed.error().message));
     return;
   }
-  offloaded.state = OffloadedLeg::State::in_kernel;
-  offloaded.reason = {};
-  offloaded.spec = wanted;
-  offloaded.in_kernel_since = clock_.now();
-  watched.group->events.add(offloaded.in_kernel_since, SessionEvent::offloaded, leg);
-  offloaded.kernel_forwarded = 0;
-  offloaded.slow_forwarded = watched.group->stats_of(leg, Component::rtp).forwarded.get();
-  offloaded.received_at_copy = totals_of(*offloaded.stream).received;
-  offloaded.ticket = slow_path_.copy_stream(*watched.group, leg, *offloaded.stream);
+  flow.state = OffloadedFlow::State::in_kernel;
+  flow.reason = {};
+  flow.spec = wanted;
+  flow.in_kernel_since = clock_.now();
+  if (flow.stream) {
+    watched.group->events.add(flow.in_kernel_since, SessionEvent::offloaded, leg);
+    flow.received_at_copy = totals_of(*flow.stream).received;
+    flow.ticket = slow_path_.copy_stream(*watched.group, leg, *flow.stream);
+  }
   share.missed = 0;
   share.id = *installed;
+  share.passed_by.store(false, std::memory_order_relaxed);
   share.live.store(kernel_.stats(*installed), std::memory_order_release);
   ++in_kernel_;
   log_debug("flow offloaded local={} source={} destination={}", wanted.local.to_string(),
@@ -300,62 +299,58 @@ void Offloader::go_down(Watched& watched, LegId leg, const KernelFlowSpec& wante
 // Packets between the copy and the installation were analysed by the slow path alone; to the
 // kernel's analysis, which goes on from the copy, they look lost.
 void Offloader::recount(Watched& watched, LegId leg) {
-  OffloadedLeg& offloaded = watched.legs[index(leg)];
-  watched.group->kernel[index(leg)].missed =
-      totals_of(*offloaded.stream).received - offloaded.received_at_copy;
-  offloaded.stream.reset();
+  OffloadedFlow& flow = watched.flow(leg, Component::rtp);
+  watched.group->kernel_of(leg, Component::rtp).missed =
+      totals_of(*flow.stream).received - flow.received_at_copy;
+  flow.stream.reset();
 }
 
-void Offloader::check_in_kernel(Watched& watched, LegId leg, const KernelFlowSpec& wanted) {
-  OffloadedLeg& offloaded = watched.legs[index(leg)];
-  if (!makes_progress(watched, leg)) {
-    hold_off(offloaded, kNoProgress);
-    trouble_.warning("flow taken back, the kernel makes no progress local={}",
-                     offloaded.spec.local.to_string());
-    return come_back(watched, leg, kNoProgress);
+void Offloader::check_in_kernel(Watched& watched, LegId leg, Component component,
+                                const KernelFlowSpec& wanted) {
+  OffloadedFlow& flow = watched.flow(leg, component);
+  KernelShare& share = watched.group->kernel_of(leg, component);
+  if (share.passed_by.exchange(false, std::memory_order_acquire)) {
+    const KernelFlowStats& stats = *share.live.load(std::memory_order_relaxed);
+    const bool local_tee = read_kernel_counter(stats.punts[kernel_punt_local_tee]) != 0;
+    hold_off(flow, local_tee ? kLocalTee : kNoProgress);
+    trouble_.warning("flow taken back local={} reason={}", flow.spec.local.to_string(),
+                     quoted(flow.held_off_for));
+    return come_back(watched, leg, component, flow.held_off_for);
   }
-  if (wanted == offloaded.spec) return;
-  const auto updated = kernel_.update(watched.group->kernel[index(leg)].id, wanted);
+  if (wanted == flow.spec) return;
+  const auto updated = kernel_.update(share.id, wanted);
   if (updated) {
-    offloaded.spec = wanted;
+    flow.spec = wanted;
     return;
   }
-  come_back(watched, leg, kRefused);
+  hold_off(flow, kRefused);
+  come_back(watched, leg, component, kRefused);
   trouble_.warning("flow taken back local={} reason={}", wanted.local.to_string(),
                    quoted(updated.error().message));
 }
 
-bool Offloader::makes_progress(Watched& watched, LegId leg) {
-  OffloadedLeg& offloaded = watched.legs[index(leg)];
-  const KernelShare& share = watched.group->kernel[index(leg)];
-  const uint64_t slow = watched.group->stats_of(leg, Component::rtp).forwarded.get();
-  const uint64_t kernel =
-      read_kernel_counter(share.live.load(std::memory_order_relaxed)->forwarded);
-  const bool stuck = slow - offloaded.slow_forwarded >= kPacketsWithoutProgress &&
-                     kernel == offloaded.kernel_forwarded;
-  offloaded.slow_forwarded = slow;
-  offloaded.kernel_forwarded = kernel;
-  return !stuck;
+void Offloader::hold_off(OffloadedFlow& flow, std::string_view reason) {
+  flow.reason = flow.held_off_for = reason;
+  flow.not_before = clock_.now() + kHoldOff;
 }
 
-void Offloader::hold_off(OffloadedLeg& offloaded, std::string_view reason) {
-  offloaded.reason = offloaded.held_off_for = reason;
-  offloaded.not_before = clock_.now() + kHoldOff;
-}
-
-void Offloader::come_back(Watched& watched, LegId leg, std::string_view reason) {
-  OffloadedLeg& offloaded = watched.legs[index(leg)];
-  // A copy under way must not be freed before the slow path has written it.
-  if (offloaded.stream) {
-    handbacks_.push_back({std::move(offloaded.stream), offloaded.ticket});
+void Offloader::all_come_back(Watched& watched, std::string_view reason) {
+  for (const LegId leg : kLegs) {
+    for (const Component component : kComponents) come_back(watched, leg, component, reason);
   }
-  const bool was_in_kernel = offloaded.state == OffloadedLeg::State::in_kernel;
-  offloaded.state = OffloadedLeg::State::slow_path;
-  offloaded.reason = reason;
+}
+
+void Offloader::come_back(Watched& watched, LegId leg, Component component,
+                          std::string_view reason) {
+  OffloadedFlow& flow = watched.flow(leg, component);
+  // A copy under way must not be freed before the slow path has written it.
+  if (flow.stream) handbacks_.push_back({std::move(flow.stream), flow.ticket});
+  const bool was_in_kernel = flow.state == OffloadedFlow::State::in_kernel;
+  flow.state = OffloadedFlow::State::slow_path;
+  flow.reason = reason;
   if (!was_in_kernel) return;
-  offloaded.came_back = reason;
-  watched.group->events.add(clock_.now(), SessionEvent::came_back, leg);
-  KernelShare& share = watched.group->kernel[index(leg)];
+  flow.came_back = reason;
+  KernelShare& share = watched.group->kernel_of(leg, component);
   const KernelFlowReport report = kernel_.remove(share.id);
   share.last_seen_ns.store(static_cast<int64_t>(report.stats.last_seen_ns),
                            std::memory_order_relaxed);
@@ -364,9 +359,15 @@ void Offloader::come_back(Watched& watched, LegId leg, std::string_view reason) 
   add_to(share.before, report.stats);
   add_to(retired_, report.stats);
   --in_kernel_;
+  if (component == Component::rtp) hand_back(watched, leg, report);
+}
+
+void Offloader::hand_back(Watched& watched, LegId leg, const KernelFlowReport& report) {
+  watched.group->events.add(clock_.now(), SessionEvent::came_back, leg);
   // Nothing passed there, so the slow path's own analysis is the newer one.
   if (report.stats.forwarded == 0) return;
-  Handback handback{std::make_unique<RtpStreamState>(with_missed(report.stream, share.missed)), {}};
+  const uint64_t missed = watched.group->kernel_of(leg, Component::rtp).missed;
+  Handback handback{std::make_unique<RtpStreamState>(with_missed(report.stream, missed)), {}};
   handback.ticket = slow_path_.resume_stream(*watched.group, leg, *handback.stream);
   handbacks_.push_back(std::move(handback));
 }
@@ -375,21 +376,6 @@ void Offloader::schedule(Watched& watched, Duration wait) {
   watched.wait = std::max<Duration>(wait, kFirstLook);
   watched.next_look = clock_.now() + wait;
   looks_.push({watched.next_look, watched.serial});
-}
-
-bool Offloader::stands_on_changed(const Watched& watched, const FlowGroupSpec& spec) const {
-  if (spec.complete != watched.spec.complete ||
-      spec.duplicate_small_packets != watched.spec.duplicate_small_packets) {
-    return true;
-  }
-  return std::any_of(kLegs.begin(), kLegs.end(), [&](LegId id) {
-    const LegSpec& before = watched.spec.legs[index(id)];
-    const LegSpec& after = spec.legs[index(id)];
-    return before.sockets != after.sockets || before.local != after.local ||
-           before.signalled != after.signalled || before.policy != after.policy ||
-           before.taps != after.taps || before.transform != after.transform ||
-           before.source != after.source;
-  });
 }
 
 }  // namespace relay

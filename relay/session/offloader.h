@@ -1,15 +1,15 @@
 // A ForwardingPlane over the slow path and the kernel: everything goes to the slow path, and what
 // needs nothing but forwarding is moved on into the kernel, flow by flow.
 //
-// An RTP flow goes down once both legs' latches are held and uncontested, and comes back before
-// anything it stands on changes: another endpoint signalled, new ports, hold by policy, delete.
+// A flow goes down once both legs' latches are held and uncontested, and comes back before anything
+// it stands on changes: another endpoint signalled, new ports, hold by policy, a prompt, delete.
 // Its RTP analysis goes along both ways. The socket stays open and the slow path keeps the latch:
-// what the kernel does not match is punted there, and a latch that moves is noticed by tick().
-// RTCP stays on the slow path. Control thread.
+// what the kernel does not match is punted there, and a latch that moves calls for attention. A
+// flow that somebody listens to is relayed in the kernel and teed to its socket, as soon as the
+// slow path can tell copies from packets. Control thread.
 #pragma once
 
 #include <array>
-#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -39,36 +39,45 @@ class Offloader final : public ForwardingPlane {
   bool settled(const PlaneTicket& ticket) const override { return slow_path_.settled(ticket); }
   PlaneTicket copy_stream(FlowGroup& group, LegId leg, RtpStreamState& to) override;
   PlaneTicket resume_stream(FlowGroup& group, LegId leg, const RtpStreamState& from) override;
-  FlowPath path_of(const FlowGroup& group, LegId leg) const override;
+  FlowPath path_of(const FlowGroup& group, LegId leg, Component component) const override;
   PlaneCounters counters() const override;
 
-  // Every 20 ms: moves flows whose time has come.
+  // Moves flows whose time has come. To be called when until_next_tick() has passed and, though not
+  // before kTick has, when attention_descriptor() is readable.
+  static constexpr Duration kTick = std::chrono::milliseconds(20);
   void tick();
+  Duration until_next_tick() const;
+  int attention_descriptor() const { return attention_.descriptor(); }
   size_t flows_in_kernel() const { return in_kernel_; }
 
  private:
-  struct OffloadedLeg {
+  struct OffloadedFlow {
     enum class State : uint8_t { slow_path, handing_over, in_kernel };
     State state = State::slow_path;
     std::string_view reason = "not looked at so far";
     // A copy of the slow path's analysis under way: before the flow goes down, and once more after
-    // it, for what the slow path has analysed in between.
+    // it, for what the slow path has analysed in between. RTP only.
     std::unique_ptr<RtpStreamState> stream;
     PlaneTicket ticket;
     uint64_t received_at_copy = 0;
     KernelFlowSpec spec;
     Instant in_kernel_since{};
-    std::string_view came_back;                         // why, the last time
-    Instant not_before{};                               // after a fall-back, …
-    std::string_view held_off_for;                      // … and why that was
-    uint64_t slow_forwarded = 0, kernel_forwarded = 0;  // when last looked at
+    std::string_view came_back;     // why, the last time
+    Instant not_before{};           // after a fall-back, …
+    std::string_view held_off_for;  // … and why that was
   };
   struct Watched {
     FlowGroup* group = nullptr;
     FlowGroupSpec spec;
-    std::array<OffloadedLeg, 2> legs;
+    PlaneTicket spec_ticket;  // when the slow path has taken it over
+    bool spec_settled = false;
+    std::array<std::array<int, 2>, 2> tos{};              // of the sockets, by LegId, Component
+    std::array<std::array<OffloadedFlow, 2>, 2> flows{};  // by LegId, Component
+    OffloadedFlow& flow(LegId leg, Component component) {
+      return flows[index(leg)][index(component)];
+    }
     Duration wait{};
-    Instant next_look{};
+    Instant next_look = Instant::max();
     uint64_t serial = 0;
   };
   struct Look {
@@ -81,27 +90,29 @@ class Offloader final : public ForwardingPlane {
     PlaneTicket ticket;
   };
 
-  void look_where_latches_moved();
+  void take_over(Watched& watched, const FlowGroupSpec& spec);
   void look(Watched& watched);
-  void look_at_leg(Watched& watched, LegId leg);
-  void go_down(Watched& watched, LegId leg, const KernelFlowSpec& wanted);
+  void look_at_flow(Watched& watched, LegId leg, Component component);
+  void start_down(Watched& watched, LegId leg, Component component);
+  void go_down(Watched& watched, LegId leg, Component component, const KernelFlowSpec& wanted);
   void recount(Watched& watched, LegId leg);
-  void check_in_kernel(Watched& watched, LegId leg, const KernelFlowSpec& wanted);
-  bool makes_progress(Watched& watched, LegId leg);
-  void hold_off(OffloadedLeg& offloaded, std::string_view reason);
-  void come_back(Watched& watched, LegId leg, std::string_view reason);
+  void check_in_kernel(Watched& watched, LegId leg, Component component,
+                       const KernelFlowSpec& wanted);
+  void hold_off(OffloadedFlow& flow, std::string_view reason);
+  void come_back(Watched& watched, LegId leg, Component component, std::string_view reason);
+  void all_come_back(Watched& watched, std::string_view reason);
+  void hand_back(Watched& watched, LegId leg, const KernelFlowReport& report);
   void schedule(Watched& watched, Duration wait);
-  bool stands_on_changed(const Watched& watched, const FlowGroupSpec& spec) const;
 
   ForwardingPlane& slow_path_;
   KernelPlane& kernel_;
   const Clock& clock_;
+  AttentionBoard attention_;
   std::unordered_map<const FlowGroup*, std::unique_ptr<Watched>> watched_;
   std::unordered_map<uint64_t, Watched*> by_serial_;
+  std::vector<Watched*> by_flag_;  // by AttentionBoard::Flag::number()
   std::priority_queue<Look, std::vector<Look>, std::greater<>> looks_;
   std::deque<Handback> handbacks_;
-  std::atomic<uint32_t> attention_{0};
-  uint32_t attention_seen_ = 0;
   uint64_t last_serial_ = 0;
   size_t in_kernel_ = 0;
   LogLimit trouble_{5};    // a missing route concerns every call

@@ -311,7 +311,9 @@ bool SessionManager::set_tos(Session& session, LegId id, int tos) {
   leg.tos = tos;
   if (!leg.ports) return true;
   const bool rtp = sockets_.set_tos(leg.ports->rtp_socket(), family, tos);
-  return sockets_.set_tos(leg.ports->rtcp_socket(), family, tos) && rtp;
+  const bool rtcp = sockets_.set_tos(leg.ports->rtcp_socket(), family, tos);
+  plane_.update(*session.flows, session.spec);  // what does not leave by the sockets, too
+  return rtp && rtcp;
 }
 
 std::chrono::seconds SessionManager::remaining_ttl(const Session& session) const {

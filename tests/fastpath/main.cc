@@ -3,11 +3,14 @@
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
 #include <linux/bpf.h>
+#include <linux/magic.h>
 #include <net/if.h>
 #include <sched.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -34,6 +37,15 @@ bool bring_up_loopback() {
   return socket && ::ioctl(socket.get(), SIOCSIFFLAGS, &request) == 0;
 }
 
+// Some machines do not mount it; then we do, for ourselves.
+bool have_bpffs() {
+  struct statfs status {};
+  if (::statfs("/sys/fs/bpf", &status) == 0 && status.f_type == BPF_FS_MAGIC) return true;
+  return ::unshare(CLONE_NEWNS) == 0 &&
+         ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+         ::mount("bpf", "/sys/fs/bpf", "bpf", 0, nullptr) == 0;
+}
+
 bool may_use_bpf() {
   bpf_attr attribute{};
   attribute.map_type = BPF_MAP_TYPE_ARRAY;
@@ -50,5 +62,6 @@ int main(int argc, char** argv) {
   if (::unshare(CLONE_NEWNET) != 0) return skip("unshare(CLONE_NEWNET)");
   if (!bring_up_loopback()) return skip("bringing lo up");
   if (!may_use_bpf()) return skip("bpf(BPF_MAP_CREATE)");
+  if (!have_bpffs()) return skip("mount -t bpf bpf /sys/fs/bpf");
   return doctest::Context(argc, argv).run();
 }

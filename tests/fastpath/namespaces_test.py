@@ -11,7 +11,8 @@ import time
 sys.dont_write_bytecode = True
 from lab import (
     INSTANCE, PHONE_A, PHONE_A6, PHONE_B, PHONE_B6, PHONE_C, RELAY_A, RELAY_A6, RELAY_B,
-    RELAY_B6, RELAY_C, SO_RCVMARK, STUN, Tool, build_network, check, ip, new_link, nothing_for,
+    RELAY_B6, RELAY_C, SO_RCVMARK, STUN, Tool, build_network, check, have_bpffs, ip, new_link,
+    nothing_for,
     receive, remove_network, rtp, sequences, set_checksum_offload, skip, udp, until)  # noqa: E402
 
 TAKE_OVERS = 20
@@ -314,6 +315,7 @@ def test_shut_down_and_clsact(tool, _):
 def main():
     if os.geteuid() != 0:
         skip("it needs root")
+    have_bpffs()
     try:
         build_network()
     except (RuntimeError, OSError) as error:

@@ -25,6 +25,7 @@ class FakeKernelPlane final : public KernelPlane {
 
   bool is_available = true;
   std::string refuse_install, refuse_update;   // not empty: the error
+  bool tees_are_local = false;                 // parties on this host
   bool is_bypassed = false;                    // packets arrive where the program is not attached
   uint64_t strangers_punted_max = UINT64_MAX;  // of a flow; beyond that they are dropped
   std::function<void(const char*)> on_call;
@@ -84,6 +85,7 @@ class FakeKernelPlane final : public KernelPlane {
   struct Outcome {
     Fate fate = Fate::not_ours;
     Endpoint egress, destination;  // relayed
+    bool teed = false;             // relayed, and a copy goes to the socket
     bool goes_to_socket() const { return fate == Fate::not_ours || fate == Fate::punted; }
   };
   // One datagram off the wire.
@@ -99,13 +101,15 @@ class FakeKernelPlane final : public KernelPlane {
         return punt(stats, kernel_punt_other_source);
       }
       ++stats.drops[kernel_drop_source_refused];
-      return {Fate::dropped, {}, {}};
+      return {Fate::dropped, {}, {}, false};
     }
     const PacketKind kind = demux(bytes);
-    if (kind == PacketKind::rtcp) return punt(stats, kernel_punt_rtcp);
-    if (kind != PacketKind::rtp) return punt(stats, kernel_punt_not_rtp);
+    const bool own_port = flow.spec.component == Component::rtcp;
+    if (kind == PacketKind::rtcp) return relay_rtcp(flow, bytes.size());
+    if (kind != PacketKind::rtp || own_port) return punt(stats, kernel_punt_not_rtp);
     const auto rtp = RtpView::parse(bytes);
     if (!rtp) return punt(stats, kernel_punt_odd_shape);
+    if (tees_are_local && flow.spec.tee_to_socket) return punt(stats, kernel_punt_local_tee);
     return relay(flow, *rtp, bytes.size());
   }
 
@@ -130,7 +134,24 @@ class FakeKernelPlane final : public KernelPlane {
   }
   static Outcome punt(KernelFlowStats& stats, KernelPunt why) {
     ++stats.punts[why];
-    return {Fate::punted, {}, {}};
+    return {Fate::punted, {}, {}, false};
+  }
+  Outcome relay_rtcp(Flow& flow, size_t bytes) {
+    const bool own_port = flow.spec.component == Component::rtcp;
+    KernelFlowStats& stats = flow.report.stats;
+    if (!own_port && !flow.spec.rtcp) return punt(stats, kernel_punt_rtcp);
+    count(stats, bytes);
+    ++stats.rtcp_forwarded;
+    const bool teed = flow.spec.tee_to_socket;
+    if (own_port) return {Fate::relayed, flow.spec.egress, flow.spec.destination, teed};
+    return {Fate::relayed, flow.spec.rtcp->egress, flow.spec.rtcp->destination, teed};
+  }
+  void count(KernelFlowStats& stats, size_t bytes) const {
+    const auto now_ns = static_cast<uint64_t>(to_ns(clock_.now()));
+    if (stats.first_seen_ns == 0) stats.first_seen_ns = now_ns;
+    stats.last_seen_ns = now_ns;
+    ++stats.forwarded;
+    stats.forwarded_bytes += bytes;
   }
   Outcome relay(Flow& flow, const RtpView& rtp, size_t bytes) {
     const auto now_ns = static_cast<uint64_t>(to_ns(clock_.now()));
@@ -138,12 +159,9 @@ class FakeKernelPlane final : public KernelPlane {
     const RtpFacts facts{rtp.ssrc(), rtp.timestamp(), rtp.sequence(), rtp.payload_type(),
                          static_cast<uint8_t>(rtp.marker())};
     rtp_stream_packet(&flow.report.stream, &facts, now_ns);
-    if (stats.first_seen_ns == 0) stats.first_seen_ns = now_ns;
-    stats.last_seen_ns = now_ns;
+    count(stats, bytes);
     stats.last_rtp = uint64_t{rtp.ssrc()} << 32 | rtp.sequence();
-    ++stats.forwarded;
-    stats.forwarded_bytes += bytes;
-    return {Fate::relayed, flow.spec.egress, flow.spec.destination};
+    return {Fate::relayed, flow.spec.egress, flow.spec.destination, flow.spec.tee_to_socket};
   }
   // Whoever still reads a flow removed longer ago than the contract allows is to be found out.
   void forget_removed() {

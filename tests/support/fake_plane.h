@@ -20,14 +20,15 @@ class FakePlane final : public ForwardingPlane {
 
   std::function<void(const char*)> on_call;
   std::function<void()> before_settled;  // is asked
+  bool can_tell_copies = true;           // the kernel says SO_RCVMARK
 
   void install(FlowGroup& group, const FlowGroupSpec& spec) override {
     RELAY_ASSERT(installed_.insert(&group).second);
-    post("install", [this, &group, spec] { apply_spec(group, spec, clock_.now()); });
+    post("install", [this, &group, spec] { carry_out(group, spec); });
   }
   PlaneTicket update(FlowGroup& group, const FlowGroupSpec& spec) override {
     RELAY_ASSERT(installed_.count(&group) == 1);
-    return post("update", [this, &group, spec] { apply_spec(group, spec, clock_.now()); });
+    return post("update", [this, &group, spec] { carry_out(group, spec); });
   }
   PlaneTicket remove(FlowGroup& group) override {
     RELAY_ASSERT(installed_.erase(&group) == 1);
@@ -43,7 +44,9 @@ class FakePlane final : public ForwardingPlane {
   PlaneTicket resume_stream(FlowGroup& group, LegId leg, const RtpStreamState& from) override {
     return post("resume_stream", [&group, leg, &from] { relay::resume_stream(group, leg, from); });
   }
-  FlowPath path_of(const FlowGroup&, LegId) const override { return {false, "no fast path"}; }
+  FlowPath path_of(const FlowGroup&, LegId, Component) const override {
+    return {false, "no fast path"};
+  }
   PlaneCounters counters() const override { return counters_; }
 
   // From now on calls are carried out, and their tickets settle, by settle() only.
@@ -76,6 +79,15 @@ class FakePlane final : public ForwardingPlane {
   }
 
  private:
+  void carry_out(FlowGroup& group, const FlowGroupSpec& spec) {
+    apply_spec(group, spec, clock_.now());
+    for (const LegId leg : kLegs) {
+      if (spec.legs[index(leg)].taps[0] == nullptr) continue;
+      for (const Component component : kComponents) {
+        group.stats_of(leg, component).tells_copies.store(can_tell_copies);
+      }
+    }
+  }
   PlaneTicket post(const char* call, std::function<void()> what) {
     if (on_call) on_call(call);
     posts_.push_back(std::move(what));

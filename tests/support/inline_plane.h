@@ -29,7 +29,9 @@ class InlinePlane final : public ForwardingPlane, private PacketSender {
   bool settled(const PlaneTicket& ticket) const override;
   PlaneTicket copy_stream(FlowGroup& group, LegId leg, RtpStreamState& to) override;
   PlaneTicket resume_stream(FlowGroup& group, LegId leg, const RtpStreamState& from) override;
-  FlowPath path_of(const FlowGroup&, LegId) const override { return {false, "no fast path"}; }
+  FlowPath path_of(const FlowGroup&, LegId, Component) const override {
+    return {false, "no fast path"};
+  }
   PlaneCounters counters() const override;
 
   // One datagram from the network; nothing when no socket is open there.

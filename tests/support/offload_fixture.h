@@ -13,6 +13,7 @@
 #include "tests/support/fake_kernel_plane.h"
 #include "tests/support/fake_plane.h"
 #include "tests/support/manual_clock.h"
+#include "tests/support/packet_builder.h"
 #include "tests/support/rtp_packet.h"
 
 namespace relay {
@@ -32,6 +33,7 @@ enum class Way : uint8_t { kernel, slow_path, dropped };
 struct Journey {
   Way way = Way::dropped;
   Endpoint destination;  // unless dropped
+  bool teed = false;     // relayed by the kernel, and a copy came to the socket
 };
 
 struct TestCall {
@@ -41,6 +43,7 @@ struct TestCall {
   Talker& callee() { return parties[index(LegId::callee)]; }
   Talker& caller() { return parties[index(LegId::caller)]; }
   const Endpoint& local(LegId leg) const { return spec.legs[index(leg)].local; }
+  Endpoint local_rtcp(LegId leg) const { return *local(leg).with_port_offset(1); }
 };
 
 // A clock that knows how often it was asked: looking at a session asks it.
@@ -100,14 +103,22 @@ class OffloadFixture {
   Journey send_bytes(TestCall& call, LegId leg, const Endpoint& source, Bytes bytes) {
     return send_bytes(call.group, call.local(leg), leg, source, bytes);
   }
+  // A receiver report, from the port above the party's and to the one above ours, or muxed.
+  Journey send_rtcp(TestCall& call, LegId leg, bool muxed = false) {
+    const Endpoint at = call.parties[index(leg)].at;
+    const auto bytes = testing::rtcp_packet(call.parties[index(leg)].ssrc);
+    if (muxed) return send_bytes(call, leg, at, bytes);
+    return send_bytes(call.group, call.local_rtcp(leg), leg, *at.with_port_offset(1), bytes,
+                      Component::rtcp);
+  }
   Journey send_bytes(FlowGroup& group, const Endpoint& local, LegId leg, const Endpoint& source,
-                     Bytes bytes) {
+                     Bytes bytes, Component component = Component::rtp) {
     const auto outcome = kernel.receive(source, local, bytes);
     if (outcome.fate == FakeKernelPlane::Fate::relayed) {
-      return {Way::kernel, outcome.destination};
+      return {Way::kernel, outcome.destination, outcome.teed};
     }
     if (!outcome.goes_to_socket()) return {};
-    const Verdict verdict = slow.deliver(group, {leg, Component::rtp, source, bytes});
+    const Verdict verdict = slow.deliver(group, {leg, component, source, bytes});
     if (verdict.kind != Verdict::Kind::forward) return {};
     return {Way::slow_path, verdict.destination};
   }
@@ -131,8 +142,8 @@ class OffloadFixture {
     }
   }
   // "kernel", or why not.
-  std::string path(const TestCall& call, LegId leg) const {
-    const FlowPath path = offloader.path_of(call.group, leg);
+  std::string path(const TestCall& call, LegId leg, Component component = Component::rtp) const {
+    const FlowPath path = offloader.path_of(call.group, leg, component);
     return path.in_kernel ? "kernel" : std::string(path.reason);
   }
   bool both_in_kernel(const TestCall& call) const {

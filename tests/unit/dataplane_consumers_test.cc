@@ -1,4 +1,5 @@
 #include <doctest/doctest.h>
+#include <sys/socket.h>
 
 #include <chrono>
 #include <memory>
@@ -61,6 +62,54 @@ TEST_CASE("taps see what a party sends and may keep it") {
     CHECK(rtp_stats(call, LegId::caller).consumed.get() == (c.arrives ? 0 : 1));
     testing::check_balanced(pool->counters());
   }
+}
+
+TEST_CASE("copies of what the kernel has relayed go to the taps and nowhere else") {
+  constexpr uint32_t kMark = 0x7EE;
+  CountingTap tap;
+  Call call;
+  auto pool = testing::start_pool(1);
+  pool->recognise_copies(kMark);
+  pool->install(*call.group, call.spec);
+  REQUIRE(call.pass(LegId::caller, kRtp, testing::rtp_packet({})));
+  FlowStats& stats = rtp_stats(call, LegId::caller);
+  CHECK_FALSE(stats.tells_copies.load());
+
+  call.spec.legs[index(LegId::caller)].taps = {&tap};
+  pool->update(*call.group, call.spec);
+  const int party = call.party(LegId::caller, kRtp).fd();
+  const auto set_mark = [&](uint32_t mark) {
+    return ::setsockopt(party, SOL_SOCKET, SO_MARK, &mark, sizeof mark) == 0;
+  };
+  const bool tells = eventually([&] { return stats.tells_copies.load(); });
+  if (!tells || !set_mark(kMark)) {
+    MESSAGE("SKIPPED: copies cannot be told or made here (Linux 5.19, CAP_NET_ADMIN)");
+    return testing::remove_and_settle(*pool, call);
+  }
+  // On loopback a packet keeps its mark: this one looks like a copy.
+  const uint64_t received = stats.received.get();
+  call.send(LegId::caller, kRtp, testing::rtp_packet({.sequence = 2}));
+  REQUIRE(eventually([&] { return tap.offered.load() == 1; }));
+  REQUIRE(set_mark(kMark + 1));
+  const auto relayed = call.pass(LegId::caller, kRtp, testing::rtp_packet({.sequence = 3}));
+  REQUIRE(relayed);
+  CHECK(relayed->bytes[3] == std::byte{3});
+  CHECK(tap.offered.load() == 2);
+  CHECK(stats.received.get() == received + 1);
+
+  // The last tap gone, copies under way are still none of the call's packets.
+  call.spec.legs[index(LegId::caller)].taps = {};
+  const PlaneTicket ticket = pool->update(*call.group, call.spec);
+  REQUIRE(eventually([&] { return pool->settled(ticket); }));
+  REQUIRE(set_mark(kMark));
+  call.send(LegId::caller, kRtp, testing::rtp_packet({.sequence = 4}));
+  REQUIRE(set_mark(0));
+  const auto next = call.pass(LegId::caller, kRtp, testing::rtp_packet({.sequence = 5}));
+  REQUIRE(next);
+  CHECK(next->bytes[3] == std::byte{5});
+  CHECK(tap.offered.load() == 2);
+  testing::remove_and_settle(*pool, call);
+  testing::check_balanced(pool->counters());
 }
 
 TEST_CASE("a transform consumes what comes and what it makes is sent and tapped") {

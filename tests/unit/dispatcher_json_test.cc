@@ -99,7 +99,7 @@ TEST_CASE("J session tells a flow's counters in the kernel, also of earlier stay
   RelayFixture relay(sequential_config("127.0.0.1"));
   relay.ask("U c 192.0.2.1 4000 ft");
   FlowGroup& flows = *relay.sessions.find("c", "ft", std::nullopt)->session->flows;
-  KernelFlowStats& before = flows.kernel[index(LegId::caller)].before;
+  KernelFlowStats& before = flows.kernel_of(LegId::caller, Component::rtp).before;
   before.received = 10;
   before.forwarded = 7;
   before.drops[kernel_drop_source_refused] = 1;

@@ -134,9 +134,10 @@ TEST_CASE("the kernel is told where a flow comes from and how it leaves") {
   CHECK(flow->destination == endpoint("198.51.100.1", 6789));
   CHECK(flow->tos == 0x60);
 
-  // `S tos=` sets it on the sockets only.
+  // `S tos=` sets it on the sockets, and says so.
   set_tos(callee_socket, 0x20);
-  relay.pass(1100ms);
+  relay.update(*call);
+  relay.pass(100ms);
   CHECK(relay.kernel.spec_at(call->local(LegId::caller))->tos == 0x20);
   CHECK(relay.kernel.installs == 2);
 }

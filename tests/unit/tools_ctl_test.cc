@@ -258,7 +258,7 @@ TEST_CASE("why tells the way, the latch, what was refused, and what happened") {
       "path":{"plane":"kernel","since_s":12,"came_back":"signalling has changed",
         "kernel":{"received":603,"forwarded":600,"punted":{"other_source":3,"rtcp":0}}},
       "rtp":{"received":610,"forwarded":607,"dropped":{"source_refused":3}},
-      "rtcp":{"dropped":{"loop":1}}},
+      "rtcp":{"dropped":{"loop":1},"path":{"plane":"kernel","since_s":4}}},
     "callee":{"latch":{"rank":"none","holder":null},"path":{"plane":"user_space",
       "reason":"the sender is not latched"},"rtp":{"received":0,"forwarded":0}}}]})";
   const auto result = run_why(relay_that_answers({{"J session c1", reply}}), "c1");
@@ -269,6 +269,7 @@ TEST_CASE("why tells the way, the latch, what was refused, and what happened") {
         "610 RTP packets received, 607 forwarded, 600 in the kernel",
         "last came back from the kernel because: signalling has changed",
         "3 refused: source_refused (not from the holder)", "1 RTCP refused: loop\n",
+        "RTCP on its own port: relayed in the kernel since 4.0 s\n",
         "3 left to user space by the kernel: other_source (a stranger)",
         "callee → caller: relayed in user space, not in the kernel: the sender is not latched",
         "caller: signalled 192.0.2.1:4000; latched on 192.0.2.1:4001 (the signalled host, from "

@@ -71,6 +71,10 @@ std::string direction_text(const Place& session, const Place& help, const std::s
     text += fmt::format("    last came back from the kernel because: {}\n", path.text("came_back"));
   }
   text += counted(rtp.below("dropped"), help.below("dropped"), "refused");
+  const Place rtcp_path = leg.below("rtcp").below("path");
+  if (rtcp_path.text("plane") == "kernel") {
+    text += fmt::format("    RTCP on its own port: {}\n", path_text(rtcp_path));
+  }
   text += counted(leg.below("rtcp").below("dropped"), help.below("dropped"), "RTCP refused");
   text += counted(kernel.below("punted"), help.below("punted"), "left to user space by the kernel");
   return text;
