@@ -43,8 +43,8 @@ std::optional<std::string> optional_token(const Tokens& tokens, size_t index) {
 // How clients spell a place to notify. None of these can start a SIP tag (RFC 3261 §25.1: a tag is
 // a token, which has neither `:` nor `/`).
 bool names_notify_socket(std::string_view token) {
-  constexpr std::array<std::string_view, 7> kPrefixes = {
-      "tcp:", "tcp6:", "unix:", "xmlrpc:", "http:", "https:", "/"};
+  constexpr std::array<std::string_view, 8> kPrefixes = {
+      "tcp:", "tcp6:", "unix:", "jsonrpc:", "xmlrpc:", "http:", "https:", "/"};
   for (const std::string_view prefix : kPrefixes) {
     if (token.starts_with(prefix)) return true;
   }

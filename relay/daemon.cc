@@ -34,6 +34,7 @@ Result<void> Daemon::open() {
   auto loop = EventLoop::create();
   if (!loop) return tl::unexpected(loop.error());
   loop_ = std::move(*loop);
+  notifier_ = std::make_unique<Notifier>(*loop_, clock_, control_counters_);
   if (auto handled = handle_signals(); !handled) return handled;
 
   auto plane = WorkerPool::start(startup.worker_threads);
@@ -43,7 +44,10 @@ Result<void> Daemon::open() {
   plane_ = std::make_unique<Offloader>(*slow_path_, *fast_path_, clock_);
   sessions_ = std::make_unique<SessionManager>(
       to_session_settings(startup), to_session_limits(config_.runtime), sockets_, *plane_, clock_);
-  dispatcher_ = std::make_unique<Dispatcher>(startup, *sessions_, *plane_, clock_);
+  timeouts_ = std::make_unique<TimeoutReporter>(startup, *notifier_, sessions_->table());
+  sessions_->on_timeout([this](const Session& session) { timeouts_->report(session); });
+  dispatcher_ =
+      std::make_unique<Dispatcher>(startup, *sessions_, *plane_, clock_, &control_counters_);
 
   auto control = ControlServer::create(*loop_, startup, *dispatcher_, control_counters_,
                                        [this] { drain("end of standard input"); });
@@ -146,7 +150,12 @@ void Daemon::drain(const char* reason) {
   log_warning("draining: new sessions are refused reason={} sessions={}", quoted(reason),
               sessions_->active());
   sessions_->start_draining();
-  if (sessions_->drained()) loop_->stop();
+  stop_if_drained();
+}
+
+// The last sessions may have timed out, and somebody is to be told.
+void Daemon::stop_if_drained() {
+  if (sessions_->drained() && notifier_->waiting() == 0) loop_->stop();
 }
 
 void Daemon::reload() {
@@ -166,7 +175,7 @@ void Daemon::every_second() {
   sessions_->expire();
   sessions_->overload().sample(cpu_time_used(), available_cpus(), clock_.now());
   dispatcher_->tick();
-  if (sessions_->drained()) loop_->stop();
+  stop_if_drained();
 }
 
 }  // namespace relay

@@ -12,6 +12,8 @@
 #include "relay/control/control_server.h"
 #include "relay/control/dispatcher.h"
 #include "relay/control/event_loop.h"
+#include "relay/control/notifier.h"
+#include "relay/control/timeout_reporter.h"
 #include "relay/dataplane/worker_pool.h"
 #include "relay/fastpath/fastpath.h"
 #include "relay/session/media_sockets.h"
@@ -37,6 +39,7 @@ class Daemon {
   void check_local_addresses();
   void on_stop_signal(int number);
   void drain(const char* reason);
+  void stop_if_drained();
   void every_second();
   void reload();
 
@@ -46,10 +49,12 @@ class Daemon {
   KernelSocketFactory sockets_;
   ControlCounters control_counters_;
   std::unique_ptr<EventLoop> loop_;
+  std::unique_ptr<Notifier> notifier_;
   std::unique_ptr<WorkerPool> slow_path_;
   std::unique_ptr<Fastpath> fast_path_;
   std::unique_ptr<Offloader> plane_;
   std::unique_ptr<SessionManager> sessions_;
+  std::unique_ptr<TimeoutReporter> timeouts_;
   std::unique_ptr<Dispatcher> dispatcher_;
   std::unique_ptr<ControlServer> control_;
   std::unique_ptr<Timer> second_;

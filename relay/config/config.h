@@ -43,8 +43,21 @@ enum class FastpathChoice : uint8_t { off, automatic, require };
 
 enum class LatchPolicyDefault : uint8_t { strict, compat };
 
+enum class NotifyKind : uint8_t {
+  unix_stream,  // unix:PATH or PATH; lines
+  tcp,          // tcp:HOST:PORT, tcp6:HOST:PORT; lines
+  tcp_self,     // tcp:%%CC_SELF%%:PORT; lines to the host the command came from
+  rpc_http,     // jsonrpc:http://HOST[:PORT]/PATH
+  rpc_unix,     // jsonrpc:unix:PATH; datagrams
+};
+
+// Who is told that a session timed out (-n, --notify-all).
 struct NotifyTargetConfig {
-  std::string text;  // as configured; U's notify socket must name it
+  NotifyKind kind = NotifyKind::unix_stream;
+  std::string text;   // as configured; U's notify socket must name it
+  Endpoint endpoint;  // tcp, rpc_http; tcp_self: the port alone
+  std::string path;   // unix_stream, rpc_unix: of the socket; rpc_http: of the URL
+  std::string host;   // rpc_http: what the Host header says
 };
 
 // Where copies of RTCP go, as HEPv3 (--hep).
@@ -84,7 +97,8 @@ struct StartupConfig {
   bool duplicate_small_packets = false;  // -2
   bool numeric_only = false;             // --no_resolve
 
-  std::vector<NotifyTargetConfig> notify_targets;  // -n
+  std::vector<NotifyTargetConfig> notify_targets;  // -n, --notify
+  std::optional<NotifyTargetConfig> notify_all;    // --notify-all; never tcp_self
   std::string record_directory, spool_directory;   // -r, -S
   bool record_pcap = false;                        // -P
   bool record_all = false;                         // -a

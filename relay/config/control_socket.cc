@@ -11,11 +11,7 @@
 #include "relay/base/log.h"
 
 namespace relay {
-namespace {
 
-constexpr std::string_view kWildcardHost = "%%CC_SELF%%";
-
-// "udp" of "udp:…"; empty for a path. A path has a slash before its first colon, or no colon.
 std::string_view scheme_of(std::string_view text) {
   const size_t colon = text.find(':');
   if (colon == std::string_view::npos) return {};
@@ -42,12 +38,6 @@ Result<uint16_t> parse_port(const Setting& setting, std::string_view text) {
                 fmt::format("port {}: expected a whole number from 1 to 65535", quoted(text)));
 }
 
-struct HostPort {
-  std::string_view host, port;
-};
-
-// At the last colon, as rtpproxy does, so that `udp6:::1:9000` is host ::1, port 9000; further than
-// rtpproxy, brackets are understood and a lone IPv6 address needs no port.
 HostPort split_host_port(std::string_view text) {
   if (!text.empty() && text.front() == '[') {
     const size_t bracket = text.find(']');
@@ -82,6 +72,8 @@ Result<Endpoint> parse_host_port(const Setting& setting, std::string_view text, 
   endpoint.address = *address;
   return endpoint;
 }
+
+namespace {
 
 Result<ControlSocketConfig> parse_network(const Setting& setting, ControlKind kind, Family family,
                                           std::string_view rest, bool numeric_only) {
@@ -144,10 +136,6 @@ Result<ControlSocketConfig> parse_control_socket(const Setting& setting, bool nu
                             quoted(scheme)));
 }
 
-bool is_wildcard_notify_target(std::string_view text) {
-  return text.starts_with("tcp:") && text.substr(4).starts_with(kWildcardHost);
-}
-
 Result<HepCollectorConfig> parse_hep_collector(const Setting& setting, bool numeric_only) {
   constexpr std::string_view kExpected = "expected udp:HOST:PORT or tcp:HOST:PORT, perhaps /ID";
   const std::string_view text = setting.value;
@@ -167,32 +155,6 @@ Result<HepCollectorConfig> parse_hep_collector(const Setting& setting, bool nume
   if (endpoint->address.is_any()) return refuse(setting, "a collector has an address of its own");
   collector.endpoint = *endpoint;
   return collector;
-}
-
-Result<NotifyTargetConfig> parse_notify_target(const Setting& setting, bool numeric_only) {
-  const std::string_view text = setting.value;
-  if (text.empty()) return refuse(setting, "expected unix:PATH or tcp:HOST:PORT");
-  const std::string_view scheme = scheme_of(text);
-  if (scheme == "tcp") {
-    const std::string_view rest = text.substr(4);
-    if (is_wildcard_notify_target(text)) {
-      const std::string_view port = rest.substr(kWildcardHost.size());
-      if (!port.starts_with(":")) return refuse(setting, "expected tcp:%%CC_SELF%%:PORT");
-      if (const auto value = parse_port(setting, port.substr(1)); !value) {
-        return tl::unexpected(value.error());
-      }
-      return NotifyTargetConfig{setting.value};
-    }
-    const auto endpoint = parse_host_port(setting, rest, Family::ipv4, std::nullopt, numeric_only);
-    if (!endpoint) return tl::unexpected(endpoint.error());
-    return NotifyTargetConfig{setting.value};
-  }
-  if (scheme.data() != nullptr && scheme != "unix") {
-    return refuse(setting, "expected unix:PATH, tcp:HOST:PORT or tcp:%%CC_SELF%%:PORT");
-  }
-  const auto path = parse_path(setting, scheme == "unix" ? text.substr(5) : text);
-  if (!path) return tl::unexpected(path.error());
-  return NotifyTargetConfig{setting.value};
 }
 
 }  // namespace relay

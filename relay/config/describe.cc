@@ -90,6 +90,8 @@ std::vector<Row> startup_rows(const StartupConfig& startup) {
   rows.emplace_back("log to", startup.syslog_facility ? "syslog" : "standard error");
   rows.emplace_back("notification sockets",
                     join(startup.notify_targets, [](const auto& target) { return target.text; }));
+  rows.emplace_back("notify of all timeouts",
+                    startup.notify_all ? startup.notify_all->text : "nobody");
   rows.emplace_back("call records, CSV", or_none(startup.acct_csv_file));
   rows.emplace_back("call records, JSON", or_none(startup.acct_json_file));
   rows.emplace_back("HEP collectors", join(startup.hep_collectors,

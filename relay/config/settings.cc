@@ -13,19 +13,19 @@
 #include "relay/config/choices.h"
 #include "relay/config/control_socket.h"
 #include "relay/config/local_address.h"
+#include "relay/config/notify_target.h"
 
 namespace relay {
 namespace {
 
 constexpr int64_t kIntMax = std::numeric_limits<int>::max();
-constexpr size_t kNotifyTargetsMax = 64;
-constexpr size_t kNotifyWildcardsMax = 2;
 
 // What is collected before it can be judged as a whole.
 struct Draft {
   Config config;
   std::vector<Setting> sockets, addresses, notify_targets, modules, collectors;
   std::optional<Setting> advertised, port_min, port_max, spool_directory, pid_file, syslog_facility;
+  std::optional<Setting> notify_all;
   std::optional<bool> bridge_symmetric;
   bool setup_ttl_given = false;
 };
@@ -236,6 +236,8 @@ Status apply_startup(Draft& draft, const Setting& setting) {
       return set_socket_mode(startup, setting);
     case OptionId::notify_target:
       return keep(draft.notify_targets, setting);
+    case OptionId::notify_all:
+      return keep(draft.notify_all, setting);
     case OptionId::log:
       return set_log(startup, setting);
     case OptionId::syslog_facility:
@@ -332,24 +334,6 @@ Status finish_sockets(Draft& draft, const ProcessFacts& process) {
   return {};
 }
 
-Status finish_notify_targets(Draft& draft) {
-  size_t wildcards = 0;
-  size_t plain = 0;
-  for (const Setting& setting : draft.notify_targets) {
-    auto target = parse_notify_target(setting, draft.config.startup.numeric_only);
-    if (!target) return tl::unexpected(target.error());
-    const bool wildcard = is_wildcard_notify_target(setting.value);
-    if (wildcard ? ++wildcards > kNotifyWildcardsMax : ++plain > kNotifyTargetsMax) {
-      return refuse(setting,
-                    fmt::format("at most {} notification sockets and {} of %%CC_SELF%% may "
-                                "be given",
-                                kNotifyTargetsMax, kNotifyWildcardsMax));
-    }
-    draft.config.startup.notify_targets.push_back(std::move(*target));
-  }
-  return {};
-}
-
 void add_notices(StartupConfig& startup) {
   const auto add = [&](bool given, std::string_view text) {
     if (given) startup.notices.emplace_back(text);
@@ -363,8 +347,6 @@ void add_notices(StartupConfig& startup) {
   add(!startup.acct_csv_file.empty() || !startup.acct_json_file.empty(),
       "--acct-csv, --acct-json: call records are not part of this version");
   add(!startup.hep_collectors.empty(), "--hep: HEP is not part of this version");
-  add(!startup.notify_targets.empty(),
-      "-n: notifications are accepted in U commands, but this version does not deliver them");
 }
 
 Status finish_process(Draft& draft, const ProcessFacts& process) {
@@ -401,7 +383,9 @@ Status finish(Draft& draft, const ProcessFacts& process) {
   if (auto status = finish_process(draft, process); !status) return status;
   if (auto status = finish_ports(draft); !status) return status;
   if (auto status = finish_sockets(draft, process); !status) return status;
-  if (auto status = finish_notify_targets(draft); !status) return status;
+  if (auto status = set_notify_targets(startup, draft.notify_targets, draft.notify_all); !status) {
+    return status;
+  }
   if (auto status = finish_accounting(startup, draft.modules, draft.collectors); !status) {
     return status;
   }

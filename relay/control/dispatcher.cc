@@ -36,11 +36,17 @@ SessionLimits to_session_limits(const RuntimeConfig& config) {
 }
 
 Dispatcher::Dispatcher(const StartupConfig& config, SessionManager& sessions,
-                       const ForwardingPlane& plane, const Clock& clock)
+                       const ForwardingPlane& plane, const Clock& clock,
+                       const ControlCounters* control)
     : plane_(plane),
       clock_(clock),
       last_tick_(clock.now()),
-      context_{sessions,           plane, clock, !config.notify_targets.empty(), counters_,
+      context_{sessions,
+               plane,
+               clock,
+               NotifyTargets(config.notify_targets),
+               control,
+               counters_,
                packets_per_second_} {}
 
 std::string Dispatcher::reply_to(std::string_view command, bool& succeeded) {
@@ -58,8 +64,9 @@ std::string Dispatcher::reply_to(std::string_view command, bool& succeeded) {
   return reply;
 }
 
-std::string Dispatcher::execute(std::string_view command, const CommandOrigin&) {
+std::string Dispatcher::execute(std::string_view command, const CommandOrigin& origin) {
   ++counters_.received;
+  context_.origin = origin;
   bool succeeded = false;
   std::string reply = reply_to(command, succeeded);
   ++counters_.replied;

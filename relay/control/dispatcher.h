@@ -7,6 +7,7 @@
 #include "relay/base/clock.h"
 #include "relay/config/config.h"
 #include "relay/control/command_executor.h"
+#include "relay/control/control_counters.h"
 #include "relay/control/handlers.h"
 #include "relay/flow/forwarding_plane.h"
 #include "relay/session/session_manager.h"
@@ -15,9 +16,9 @@ namespace relay {
 
 class Dispatcher final : public CommandExecutor {
  public:
-  // All outlive the dispatcher.
+  // All outlive the dispatcher. `control` is what `J stats` shows of the control sockets.
   Dispatcher(const StartupConfig& config, SessionManager& sessions, const ForwardingPlane& plane,
-             const Clock& clock);
+             const Clock& clock, const ControlCounters* control = nullptr);
 
   std::string execute(std::string_view command, const CommandOrigin& origin) override;
   void count_duplicate() override { ++counters_.duplicates; }

@@ -1,10 +1,9 @@
 // What this relay can do, by the dates the control protocol names capabilities with. Listed is what
 // works: a client that VF tells yes uses it.
 //
-// Known but not offered: 20071218 copying, 20081224 and 20150617 timeout
-// notification, 20140323 load, 20200226 stopping a recording, 20230205 DTMF events, 20250523 copy
-// with port, 20260309 fork; and 20170313, OpenSIPS's TTL letters t and T, which rtpproxy denies
-// too.
+// Known but not offered: 20071218 copying, 20140323 load, 20200226 stopping a recording, 20230205
+// DTMF events, 20250523 copy with port, 20260309 fork; and 20170313, OpenSIPS's TTL letters t and
+// T, which rtpproxy denies too.
 #pragma once
 
 #include <array>
@@ -19,6 +18,7 @@ struct Feature {
 };
 
 inline constexpr std::string_view kBasicVersion = "20040107";
+inline constexpr std::string_view kNotificationFeature = "20081224";
 
 inline constexpr std::array kFeatures = {
     Feature{kBasicVersion, "the basic protocol"},
@@ -27,11 +27,13 @@ inline constexpr std::array kFeatures = {
     Feature{"20071116", "z, re-packetising"},
     Feature{"20080403", "Q, the counters of a session"},
     Feature{"20081102", "codec lists in U and L"},
+    Feature{kNotificationFeature, "notification of time-outs, with -n"},
     Feature{"20090810", "l and r, choosing the local address"},
     Feature{"20140617", "the time until a session is complete is counted"},
     Feature{"20141004", "G, the counters of the relay"},
     Feature{"20150330", "n, new ports for a leg"},
     Feature{"20150420", "sequence statistics in Q and G"},
+    Feature{"20150617", "notification of the command's sender, tcp:%%CC_SELF%%:PORT"},
     Feature{"20191015", "&&, several commands in one"},
     Feature{"20230314", "&& D behind Q"},
     Feature{"20230424", "longest gap and jitter in Q"},

@@ -10,7 +10,9 @@ std::string handle(HandlerContext&, const ctlproto::Version&) {
   return std::string(kBasicVersion);
 }
 
-std::string handle(HandlerContext&, const ctlproto::Feature& request) {
+std::string handle(HandlerContext& context, const ctlproto::Feature& request) {
+  // As rtpproxy. A client that is told no does not ask for notifications, nor get E75.
+  if (request.date == kNotificationFeature && context.notify_targets.empty()) return "0";
   for (const Feature& feature : kFeatures) {
     if (feature.date == request.date) return "1";
   }

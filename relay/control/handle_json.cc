@@ -275,6 +275,13 @@ std::string list_sessions(const HandlerContext& context, const std::string& curs
   return "{\"sessions\":[" + page + "],\"next\":" + next + "}";
 }
 
+json control_json(const ControlCounters* counters) {
+  json result = json::object();
+  if (counters == nullptr) return result;
+  for (const ControlCounterRow& row : kControlCounterRows) result[row.name] = counters->*row.value;
+  return result;
+}
+
 std::string whole_relay(const HandlerContext& context) {
   const SessionManager& sessions = context.sessions;
   const SessionCounters& counters = sessions.counters();
@@ -320,6 +327,7 @@ std::string whole_relay(const HandlerContext& context) {
                     {"succeeded", commands.succeeded},
                     {"errors", commands.errors},
                     {"replied", commands.replied}}},
+                  {"control", control_json(context.control)},
                   {"draining", sessions.draining()},
                   {"overloaded", sessions.overload().overloaded()},
                   {"cpu_percent", sessions.overload().cpu_percent()}});

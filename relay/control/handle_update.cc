@@ -27,6 +27,17 @@ Symmetry to_symmetry(ctlproto::Symmetry symmetry) {
   return symmetry == ctlproto::Symmetry::asymmetric ? Symmetry::asymmetric : Symmetry::symmetric;
 }
 
+std::optional<Notification> to_notification(HandlerContext& context,
+                                            const ctlproto::Update& request) {
+  const auto target = context.notify_targets.resolve(request.notification->socket, context.origin);
+  if (target) return Notification{*target, request.notification->tag};
+  context.refusals.warning(
+      "nobody will be told of a time-out, -n has no such socket call_id={} "
+      "socket={}",
+      quoted(request.call_id), quoted(request.notification->socket));
+  return std::nullopt;
+}
+
 template <typename Command>
 MediaRequest to_media_request(const Command& command) {
   MediaRequest request = relay::to_media_request(command.modifiers, command.media);
@@ -132,18 +143,15 @@ std::string handle(HandlerContext& context, const ctlproto::Update& request) {
     return error_reply(ctlproto::error::subcommand_refused);
   }
   MediaRequest media = to_media_request(request);
-  if (request.notification) {
-    if (context.notification_configured) {
-      media.notification = Notification{request.notification->socket, request.notification->tag};
-    } else {
-      context.refusals.warning(
-          "notification asked for but no -n is configured call_id={} socket={}",
-          quoted(request.call_id), quoted(request.notification->socket));
-      // rtpproxy takes Kamailio's spellings for tags and answers with a port; the call comes first.
-      if (!request.notification->is_loose) {
-        return error_reply(ctlproto::error::notification_not_configured);
-      }
+  if (request.notification && context.notify_targets.empty()) {
+    context.refusals.warning("notification asked for but no -n is configured call_id={} socket={}",
+                             quoted(request.call_id), quoted(request.notification->socket));
+    // rtpproxy takes Kamailio's spellings for tags and answers with a port; the call comes first.
+    if (!request.notification->is_loose) {
+      return error_reply(ctlproto::error::notification_not_configured);
     }
+  } else if (request.notification) {
+    media.notification = to_notification(context, request);
   }
   const auto answer = context.sessions.update(media);
   if (!answer) return refused(context, "U", request.call_id, answer.error());

@@ -12,6 +12,8 @@
 #include "relay/base/log.h"
 #include "relay/config/config.h"
 #include "relay/control/command_executor.h"
+#include "relay/control/control_counters.h"
+#include "relay/control/notify_targets.h"
 #include "relay/flow/forwarding_plane.h"
 #include "relay/session/session_manager.h"
 
@@ -22,9 +24,11 @@ struct HandlerContext {
   SessionManager& sessions;
   const ForwardingPlane& plane;
   const Clock& clock;
-  bool notification_configured = false;
+  NotifyTargets notify_targets;
+  const ControlCounters* control;  // may be nullptr
   const CommandCounters& commands;
   const double& packets_per_second;  // received, over the last second
+  CommandOrigin origin{};            // of the command at hand
   LogLimit refusals{20};             // lines a second about commands that were refused
 };
 

@@ -172,10 +172,6 @@ TEST_CASE("options that are accepted") {
       {"--latch=compat --bridge_symmetric",
        {"--latch=compat", "--bridge_symmetric"},
        [](auto& c) { return c.startup.bridge_symmetric; }},
-      {"-n in its three forms",
-       {"-n", "unix:/run/t.sock", "-n", "tcp:192.0.2.1:9000", "-n", "tcp:%%CC_SELF%%:9001", "-n",
-        "/run/u.sock"},
-       [](auto& c) { return c.startup.notify_targets.size() == 4; }},
   };
   for (const Case& c : cases) {
     CAPTURE(c.description);
@@ -244,14 +240,6 @@ TEST_CASE("options that are refused") {
       {"UDP as superuser", {"-s", "udp:127.0.0.1:7722"}, "-F", true},
       {"UDP over IPv6 as superuser", {"-f", "-s", "udp6:[::1]:7722"}, "-F", true},
       {"UDP behind another socket", {"-s", "unix:/run/x", "-s", "udp:*:7722"}, "-F", true},
-      {"-n empty", {"-n", ""}, "-n: \"\""},
-      {"-n without a port", {"-n", "tcp:192.0.2.1"}, "the port is missing"},
-      {"-n with a bad port", {"-n", "tcp:192.0.2.1:0"}, "port \"0\""},
-      {"-n with an empty port", {"-n", "tcp:192.0.2.1:"}, "the port is missing"},
-      {"-n wildcard with a bad port", {"-n", "tcp:%%CC_SELF%%:x"}, "port \"x\""},
-      {"-n wildcard without a port", {"-n", "tcp:%%CC_SELF%%"}, "CC_SELF"},
-      {"-n of an unknown kind", {"-n", "udp:192.0.2.1:1"}, "udp:192.0.2.1:1"},
-      {"-n beyond IPv4", {"-n", "tcp:[2001:db8::1]:1"}, "not an IPv4 address"},
   };
   for (const Case& c : cases) {
     CAPTURE(c.description);
@@ -278,7 +266,6 @@ TEST_CASE("options of functions this version lacks are accepted and said so") {
       {"recording every session", {"-a"}, "-a:"},
       {"recording without RTCP", {"-R"}, "-R:"},
       {"pcap", {"-P"}, "-P:"},
-      {"a notification socket", {"-n", "unix:/run/n"}, "-n:"},
       {"DTLS", {"--dso", "/usr/lib/rtpproxy/rtpp_dtls_gw_debug.so"}, "answer E3"},
       {"ICE", {"--dso", "ice_lite"}, "--dso: \"ice_lite\": not part of this version"},
   };

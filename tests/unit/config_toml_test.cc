@@ -13,6 +13,7 @@ constexpr const char* kEveryKey = R"(
 sockets = ["udp:127.0.0.1:7722", "unix:/run/relay.sock"]
 socket_mode = "0660"
 notify = ["tcp:192.0.2.9:9000"]
+notify_all = "jsonrpc:http://192.0.2.9:5060/RPC"
 [media]
 addresses = ["192.0.2.1/198.51.100.1", "six@2001:db8::1"]
 advertised = "192.0.2.2/198.51.100.2"
@@ -71,6 +72,7 @@ TEST_CASE("a file with every key: sockets and media") {
   CHECK(startup.control_sockets.size() == 2);
   CHECK(startup.unix_socket_mode == 0660U);
   CHECK(startup.notify_targets.size() == 1);
+  CHECK(startup.notify_all->kind == NotifyKind::rpc_http);
   CHECK(startup.bridging);
   REQUIRE(startup.local_addresses.size() == 3);
   CHECK(startup.local_addresses[1].advertised == "198.51.100.2");

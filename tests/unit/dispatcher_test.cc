@@ -163,7 +163,8 @@ TEST_CASE("the relay's own media ports are refused as a remote address") {
 
 TEST_CASE("notification arguments are kept when a target is configured") {
   Config config = sequential_config();
-  config.startup.notify_targets = {{"tcp:192.0.2.3:3"}};
+  config.startup.notify_targets = {
+      {NotifyKind::tcp, "tcp:192.0.2.3:3", Endpoint{*IpAddress::parse("192.0.2.3"), 3}, "", ""}};
   RelayFixture relay(config);
   CHECK(relay.ask("U c 192.0.2.1 4000 ft tt tcp:192.0.2.3:3 tag%201") == "30000");
   const Session& session = *relay.sessions.find("c", "ft", std::nullopt)->session;

@@ -1,0 +1,31 @@
+// Who is told what when a session times out. Control thread.
+#pragma once
+
+#include <optional>
+
+#include "relay/config/config.h"
+#include "relay/control/notifier.h"
+#include "relay/control/notify_targets.h"
+#include "relay/session/session_table.h"
+
+namespace relay {
+
+class TimeoutReporter {
+ public:
+  // Notifier and table outlive the reporter.
+  TimeoutReporter(const StartupConfig& config, Notifier& notifier, const SessionTable& sessions);
+
+  // For SessionManager::on_timeout(): the session is still in the table.
+  void report(const Session& session);
+
+ private:
+  bool call_goes_on(const Session& session) const;
+  void terminate(const RpcTarget& target, const Session& session);
+
+  const NotifyTargets targets_;
+  std::optional<NotifyTarget> all_;  // --notify-all
+  Notifier& notifier_;
+  const SessionTable& sessions_;
+};
+
+}  // namespace relay
