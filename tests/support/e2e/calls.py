@@ -24,13 +24,14 @@ class Host:
 class Stage:
     """Puts the network, the relay and the proxy up."""
 
-    def __init__(self, lab, control=UDP_CONTROL, flags="", local_addresses=("-l", RELAY)):
+    def __init__(self, lab, control=UDP_CONTROL, flags="", local_addresses=("-l", RELAY),
+                 options=(), dialogs=False):
         self.lab = lab
         lab.add_host("relay", RELAY, RELAY6)
         lab.add_host("proxy", PROXY, PROXY6)
         self._seeds = 0
-        self.relay = Relay(lab, "relay", control, local_addresses)
-        self._proxy_arguments = ("proxy", [PROXY, PROXY6], control, flags)
+        self.relay = Relay(lab, "relay", control, local_addresses, options=options)
+        self._proxy_arguments = ("proxy", [PROXY, PROXY6], control, flags, dialogs)
         self.control = None
 
     async def ready(self):

@@ -14,25 +14,26 @@ MODULES = "/usr/lib/*/kamailio/modules"
 
 
 class Proxy:
-    def __init__(self, lab, host, addresses, control, flags=""):
+    def __init__(self, lab, host, addresses, control, flags="", dialogs=False):
         require("kamailio")
         modules = [d for d in glob.glob(MODULES) if os.path.exists(d + "/rtpproxy.so")]
         if not modules:
             raise CannotRun(f"Kamailio's module rtpproxy is not in {MODULES}")
         self._lab, self._host, self._address = lab, host, addresses[0]
         self.log = lab.directory / "kamailio.log"
-        listen = [f"listen=udp:[{a}]:5060" if ":" in a else f"listen=udp:{a}:5060"
-                  for a in addresses]
+        listen = [f"listen={transport}:[{a}]:5060" if ":" in a else f"listen={transport}:{a}:5060"
+                  for a in addresses for transport in (("udp", "tcp") if dialogs else ("udp",))]
+        run = lab.directory / "kamailio.run"
+        run.mkdir()
         config = lab.directory / "kamailio.cfg"
         text = TEMPLATE.read_text()
         for key, value in {"LISTEN": "\n".join(listen), "MODULES": modules[0],
-                           "CONTROL": control, "FLAGS": flags}.items():
+                           "CONTROL": control, "FLAGS": flags, "RUN": str(run)}.items():
             text = text.replace(f"@{key}@", value)
         config.write_text(text)
-        run = lab.directory / "kamailio.run"
-        run.mkdir()
         self.process = lab.start(host, "kamailio", "-DD", "-E", "-f", config, "-m", "32", "-M", "4",
-                                 "-Y", run, "-w", run, output=self.log)
+                                 "-Y", run, "-w", run, *(["-A", "WITH_DIALOG"] if dialogs else []),
+                                 output=self.log)
 
     async def ready(self, timeout_s=20):
         """Waits until it answers SIP: an OPTIONS without Max-Forwards left gets 483."""
