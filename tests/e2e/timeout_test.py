@@ -11,6 +11,8 @@ from sip import sdp
 
 TARGETS = {"http": f"jsonrpc:http://{PROXY}:5060/RPC",
            "datagrams": "jsonrpc:unix:{directory}/kamailio.run/rpc.sock"}
+# Kamailio (5.6 to 5.8, its issue 4268) leaves the second BYE out when the first is answered before.
+ANSWER_AFTER_MS = 500
 
 
 async def test(lab):
@@ -22,8 +24,9 @@ async def test(lab):
     body = sdp(video=True)
     caller = (Script("alice", "bob").event("inviting", message=False).invite(body)
               .receive(100, optional=True).receive(180, optional=True)
-              .receive(200).ack().event("answered").be_hung_up())
-    pair = await Pair(stage, alice_host, bob_host, caller, answering(body)).start()
+              .receive(200).ack().event("answered").be_hung_up(ANSWER_AFTER_MS))
+    pair = await Pair(stage, alice_host, bob_host, caller,
+                      answering(body, ANSWER_AFTER_MS)).start()
     a, b, inviting = await pair.next_call()
     invited, answered = await b.expect("invited"), await a.expect("answered")
     conversation = pair.converse(answered, inviting.local_port, invited)

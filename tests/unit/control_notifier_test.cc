@@ -20,7 +20,7 @@ NotifierLimits quick_limits() {
   NotifierLimits limits;
   limits.retry_first = 1ms;
   limits.retry_longest = 10ms;
-  limits.transport = {1s, 1s, 50ms, 1s};
+  limits.transport = {10s, 10s, 50ms, 10s};
   return limits;
 }
 
@@ -365,9 +365,7 @@ TEST_CASE("a web server that is away, closes or is silent is asked again") {
 }
 
 TEST_CASE("dialogs are ended by datagrams") {
-  NotifierLimits limits = quick_limits();
-  limits.transport.answer = 50ms;
-  World world(limits);
+  World world;
   const RpcTarget target = datagram_target(world.directory.file("rpc"));
   world.notifier->terminate_dialog(target, kDialog);
   REQUIRE(world.until([&] { return world.counters.notifications_retried >= 2; }));
@@ -380,11 +378,19 @@ TEST_CASE("dialogs are ended by datagrams") {
   world.notifier->terminate_dialog(target, kDialog);
   REQUIRE(world.until_done());
   CHECK(world.counters.notifications_refused == 1);
-  peer.reply.clear();
+}
+
+TEST_CASE("a datagram without an answer is sent again, and given up") {
+  NotifierLimits limits = quick_limits();
+  limits.transport.answer = 10ms;
+  World world(limits);
+  const RpcTarget target = datagram_target(world.directory.file("rpc"));
+  DatagramPeer peer(*world.loop, target.path, "");
   world.notifier->terminate_dialog(target, kDialog);
   REQUIRE(world.until_done());
   CHECK(world.counters.notifications_dropped == 1);
-  CHECK(peer.requests.size() == 7);
+  CHECK(world.counters.notifications_retried == 5);
+  CHECK(world.counters.notifications_sent == 0);
 }
 
 }  // namespace relay

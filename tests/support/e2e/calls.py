@@ -104,9 +104,9 @@ def calling(body=None):
             .receive(200).ack().event("answered").wait("may hang up", message=False).hang_up())
 
 
-def answering(body=None):
+def answering(body=None, bye_after_ms=0):
     return (Script("bob").receive("INVITE").event("invited").reply("180 Ringing")
-            .reply("200 OK", body or sdp(), reliable=True).receive("ACK").be_hung_up())
+            .reply("200 OK", body or sdp(), reliable=True).receive("ACK").be_hung_up(bye_after_ms))
 
 
 class Pair:

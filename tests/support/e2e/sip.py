@@ -140,8 +140,11 @@ class Script:
     def hang_up(self):
         return self.request("BYE").receive(200)
 
-    def be_hung_up(self):
-        return self.receive("BYE").reply("200 OK")
+    def be_hung_up(self, answer_after_ms=0):
+        self.receive("BYE")
+        if answer_after_ms:
+            self._steps.append(f'<pause milliseconds="{answer_after_ms}"/>')
+        return self.reply("200 OK")
 
     # Helpers.
 
