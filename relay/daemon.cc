@@ -37,6 +37,7 @@ Result<void> Daemon::open() {
   notifier_ = std::make_unique<Notifier>(*loop_, clock_, control_counters_);
   if (auto handled = handle_signals(); !handled) return handled;
 
+  if (auto recorder = open_recorder(); !recorder) return recorder;
   auto plane = WorkerPool::start(startup.worker_threads);
   if (!plane) return tl::unexpected(plane.error());
   slow_path_ = std::move(*plane);
@@ -46,8 +47,8 @@ Result<void> Daemon::open() {
       to_session_settings(startup), to_session_limits(config_.runtime), sockets_, *plane_, clock_);
   timeouts_ = std::make_unique<TimeoutReporter>(startup, *notifier_, sessions_->table());
   sessions_->on_timeout([this](const Session& session) { timeouts_->report(session); });
-  dispatcher_ =
-      std::make_unique<Dispatcher>(startup, *sessions_, *plane_, clock_, &control_counters_);
+  dispatcher_ = std::make_unique<Dispatcher>(startup, *sessions_, *plane_, clock_,
+                                             &control_counters_, recorder_.get());
 
   auto control = ControlServer::create(*loop_, startup, *dispatcher_, control_counters_,
                                        [this] { drain("end of standard input"); });
@@ -62,6 +63,26 @@ Result<void> Daemon::open() {
   const auto keep = fast_path_->available() ? KeptCapabilities::bpf : KeptCapabilities::none;
   if (auto dropped = drop_privileges(startup.user, startup.group, keep); !dropped) return dropped;
   if (auto written = pid_file_.write(); !written) return written;
+  if (recorder_) {
+    // Calls are worth more than their recordings.
+    auto tried = recorder_->try_out();
+    if (!tried) log_error("calls will not be recorded reason={}", tried.error().message);
+  }
+  return {};
+}
+
+Result<void> Daemon::open_recorder() {
+  const StartupConfig& startup = config_.startup;
+  if (startup.record_directory.empty()) return {};
+  RecorderSettings settings;
+  settings.directory = startup.record_directory;
+  settings.spool_directory = startup.spool_directory;
+  settings.format = startup.record_pcap ? RecordFormat::pcap : RecordFormat::adhoc;
+  settings.with_rtcp = !startup.record_no_rtcp;
+  settings.threads = WorkerPool::threads_for(startup.worker_threads);
+  auto recorder = Recorder::start(settings);
+  if (!recorder) return tl::unexpected(recorder.error());
+  recorder_ = std::move(*recorder);
   return {};
 }
 

@@ -16,6 +16,7 @@
 #include "relay/control/timeout_reporter.h"
 #include "relay/dataplane/worker_pool.h"
 #include "relay/fastpath/fastpath.h"
+#include "relay/media/recorder.h"
 #include "relay/session/media_sockets.h"
 #include "relay/session/offloader.h"
 #include "relay/session/session_manager.h"
@@ -35,6 +36,7 @@ class Daemon {
   Result<void> open_fast_path();
   void start_offloading();
   void offload();
+  Result<void> open_recorder();
   Result<void> handle_signals();
   void check_local_addresses();
   void on_stop_signal(int number);
@@ -50,6 +52,7 @@ class Daemon {
   ControlCounters control_counters_;
   std::unique_ptr<EventLoop> loop_;
   std::unique_ptr<Notifier> notifier_;
+  std::unique_ptr<Recorder> recorder_;
   std::unique_ptr<WorkerPool> slow_path_;
   std::unique_ptr<Fastpath> fast_path_;
   std::unique_ptr<Offloader> plane_;

@@ -338,12 +338,8 @@ void add_notices(StartupConfig& startup) {
   const auto add = [&](bool given, std::string_view text) {
     if (given) startup.notices.emplace_back(text);
   };
-  add(!startup.record_directory.empty(),
-      "-r: recording is not part of this version: R and C commands answer E50/E65");
-  add(!startup.spool_directory.empty(), "-S: recording is not part of this version");
-  add(startup.record_no_rtcp, "-R: recording is not part of this version");
-  add(startup.record_pcap, "-P: recording is not part of this version");
-  add(startup.record_all, "-a: recording is not part of this version: no session is recorded");
+  add(startup.record_all && startup.record_directory.empty(),
+      "-a: no session is recorded without a recording directory, -r");
   add(!startup.acct_csv_file.empty() || !startup.acct_json_file.empty(),
       "--acct-csv, --acct-json: call records are not part of this version");
   add(!startup.hep_collectors.empty(), "--hep: HEP is not part of this version");
@@ -365,6 +361,10 @@ Status finish_process(Draft& draft, const ProcessFacts& process) {
     if (auto status = set_text(startup.spool_directory, *draft.spool_directory); !status) {
       return status;
     }
+    startup.spool_directory = absolute(startup.spool_directory);
+  }
+  if (!startup.record_directory.empty()) {
+    startup.record_directory = absolute(startup.record_directory);
   }
   if (draft.syslog_facility) {
     if (auto status = set_facility(startup, *draft.syslog_facility, draft.syslog_facility->value);

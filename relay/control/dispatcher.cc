@@ -37,7 +37,7 @@ SessionLimits to_session_limits(const RuntimeConfig& config) {
 
 Dispatcher::Dispatcher(const StartupConfig& config, SessionManager& sessions,
                        const ForwardingPlane& plane, const Clock& clock,
-                       const ControlCounters* control)
+                       const ControlCounters* control, Recorder* recorder)
     : plane_(plane),
       clock_(clock),
       last_tick_(clock.now()),
@@ -47,7 +47,9 @@ Dispatcher::Dispatcher(const StartupConfig& config, SessionManager& sessions,
                NotifyTargets(config.notify_targets),
                control,
                counters_,
-               packets_per_second_} {}
+               packets_per_second_} {
+  context_.recording = {recorder, config.record_all, !config.record_no_rtcp};
+}
 
 std::string Dispatcher::reply_to(std::string_view command, bool& succeeded) {
   const auto request = ctlproto::parse_request(command);

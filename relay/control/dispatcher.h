@@ -16,9 +16,11 @@ namespace relay {
 
 class Dispatcher final : public CommandExecutor {
  public:
-  // All outlive the dispatcher. `control` is what `J stats` shows of the control sockets.
+  // All outlive the dispatcher. `control` is what `J stats` shows of the control sockets; without a
+  // recorder R fails.
   Dispatcher(const StartupConfig& config, SessionManager& sessions, const ForwardingPlane& plane,
-             const Clock& clock, const ControlCounters* control = nullptr);
+             const Clock& clock, const ControlCounters* control = nullptr,
+             Recorder* recorder = nullptr);
 
   std::string execute(std::string_view command, const CommandOrigin& origin) override;
   void count_duplicate() override { ++counters_.duplicates; }

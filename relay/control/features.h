@@ -1,9 +1,8 @@
 // What this relay can do, by the dates the control protocol names capabilities with. Listed is what
 // works: a client that VF tells yes uses it.
 //
-// Known but not offered: 20071218 copying, 20140323 load, 20200226 stopping a recording, 20230205
-// DTMF events, 20250523 copy with port, 20260309 fork; and 20170313, OpenSIPS's TTL letters t and
-// T, which rtpproxy denies too.
+// Known but not offered: 20140323 load, 20230205 DTMF events, 20260309 fork; and 20170313,
+// OpenSIPS's TTL letters t and T, which rtpproxy denies too.
 #pragma once
 
 #include <array>
@@ -25,6 +24,7 @@ inline constexpr std::array kFeatures = {
     Feature{"20050322", "several media a call"},
     Feature{"20060704", "VF, asking for a capability"},
     Feature{"20071116", "z, re-packetising"},
+    Feature{"20071218", "R and C, recording and copying"},
     Feature{"20080403", "Q, the counters of a session"},
     Feature{"20081102", "codec lists in U and L"},
     Feature{kNotificationFeature, "notification of time-outs, with -n"},
@@ -35,8 +35,10 @@ inline constexpr std::array kFeatures = {
     Feature{"20150420", "sequence statistics in Q and G"},
     Feature{"20150617", "notification of the command's sender, tcp:%%CC_SELF%%:PORT"},
     Feature{"20191015", "&&, several commands in one"},
+    Feature{"20200226", "N, the end of a recording"},
     Feature{"20230314", "&& D behind Q"},
     Feature{"20230424", "longest gap and jitter in Q"},
+    Feature{"20250523", "Cp, a copy's port in the reply"},
     Feature{"20251015", "&& S, time-out and TOS of a session"},
     Feature{"20260306", "l{label}, local addresses by name"},
     Feature{"20260308", "&& L behind U"},

@@ -7,6 +7,7 @@
 
 #include "ctlproto/error_codes.h"
 #include "relay/control/handlers.h"
+#include "relay/session/udp_copy.h"
 
 namespace relay {
 namespace {
@@ -188,6 +189,56 @@ json latch_json(const LatchState& latch, Instant now) {
   return result;
 }
 
+const char* to_text(Recording::State state) {
+  switch (state) {
+    case Recording::State::waiting:
+      return "waiting";
+    case Recording::State::running:
+      return "running";
+    case Recording::State::broken_off:
+      break;
+  }
+  return "broken_off";
+}
+
+json recordings_json(const SessionLeg& leg) {
+  json recordings = json::array();
+  for (const auto& tap : leg.taps) {
+    const auto* recorded = dynamic_cast<const RecordingTap*>(tap.get());
+    if (recorded == nullptr) continue;
+    const Recording& recording = recorded->recording();
+    json entry = {{"file", recording.files().rtp},       {"rtcp_file", recording.files().rtcp},
+                  {"state", to_text(recording.state())}, {"packets", recording.packets()},
+                  {"bytes", recording.bytes()},          {"missing", recording.missing()}};
+    if (const std::string why = recording.why_broken_off(); !why.empty()) entry["reason"] = why;
+    recordings.push_back(std::move(entry));
+  }
+  return recordings;
+}
+
+json copies_json(const SessionLeg& leg) {
+  json copies = json::array();
+  for (const auto& tap : leg.taps) {
+    const auto* copy = dynamic_cast<const UdpCopy*>(tap.get());
+    if (copy == nullptr) continue;
+    copies.push_back({{"to", copy->to().to_string()},
+                      {"local", copy->local().to_string()},
+                      {"sent", copy->sent()},
+                      {"failed", copy->failed()}});
+  }
+  return copies;
+}
+
+json recorder_json(const Recorder* recorder) {
+  if (recorder == nullptr) return nullptr;
+  json counters = json::object();
+  const RecordFigures figures = recorder->figures();
+  for (size_t i = 0; i < figures.size(); ++i) {
+    counters[std::string(kRecordCounterNames[i])] = figures[i];
+  }
+  return counters;
+}
+
 json leg_json(const HandlerContext& context, const Session& session, LegId id) {
   const LegSpec& spec = session.leg_spec(id);
   json codecs = json::array();
@@ -202,6 +253,8 @@ json leg_json(const HandlerContext& context, const Session& session, LegId id) {
           {"latch", latch_json(session.flows->stats_of(id, Component::rtp).latch.load(),
                                context.clock.now())},
           {"path", path_json(context, session, id, Component::rtp)},
+          {"recordings", recordings_json(session.leg(id))},
+          {"copies", copies_json(session.leg(id))},
           {"rtp", rtp_json(figures_of(*session.flows, id, Component::rtp))},
           {"rtcp", std::move(rtcp)}};
 }
@@ -321,6 +374,7 @@ std::string whole_relay(const HandlerContext& context) {
                    {{"pairs_taken", sessions.ports().taken()},
                     {"pairs_per_address", sessions.ports().pairs_per_address()},
                     {"unsettled", sessions.unsettled()}}},
+                  {"recordings", recorder_json(context.recording.recorder)},
                   {"commands",
                    {{"received", commands.received},
                     {"duplicates", commands.duplicates},

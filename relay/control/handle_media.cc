@@ -1,5 +1,5 @@
-// P, S, R, C and N: read and checked like the others, so that a client learns what is wrong with
-// its command; prompts, recordings and copies themselves are not in this version.
+// P and S: read and checked like the others, so that a client learns what is wrong with its
+// command; prompts themselves are not in this version.
 #include "ctlproto/error_codes.h"
 #include "relay/control/handlers.h"
 
@@ -30,18 +30,6 @@ std::string handle(HandlerContext& context, const ctlproto::Play& request) {
 
 std::string handle(HandlerContext& context, const ctlproto::StopPlay& request) {
   return find(context, request) ? "0" : error_reply(error::session_not_found);
-}
-
-std::string handle(HandlerContext&, const ctlproto::Record&) {
-  return error_reply(error::session_not_found);
-}
-
-std::string handle(HandlerContext& context, const ctlproto::Copy& request) {
-  return error_reply(find(context, request) ? error::copy_failed : error::session_not_found);
-}
-
-std::string handle(HandlerContext&, const ctlproto::StopRecord&) {
-  return error_reply(error::session_not_found);
 }
 
 }  // namespace relay

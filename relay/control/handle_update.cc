@@ -48,7 +48,10 @@ MediaRequest to_media_request(const Command& command) {
 }
 
 template <typename Command>
-std::string finish(HandlerContext& context, const Command& command, const MediaAnswer& answer) {
+std::string finish(HandlerContext& context, const Command& command, const MediaAnswer& answer,
+                   uint64_t sessions_before) {
+  const bool is_new = context.sessions.counters().created != sessions_before;
+  if (is_new && context.recording.every_session) record_new_session(context, *answer.session);
   std::string reply = media_reply(answer);
   repacketise(context.sessions, *answer.session, other(answer.answered));
   SubCommandTarget target{answer.session->serial, other(answer.answered), command.call_id,
@@ -153,17 +156,19 @@ std::string handle(HandlerContext& context, const ctlproto::Update& request) {
   } else if (request.notification) {
     media.notification = to_notification(context, request);
   }
+  const uint64_t sessions_before = context.sessions.counters().created;
   const auto answer = context.sessions.update(media);
   if (!answer) return refused(context, "U", request.call_id, answer.error());
-  return finish(context, request, *answer);
+  return finish(context, request, *answer, sessions_before);
 }
 
 std::string handle(HandlerContext& context, const ctlproto::Lookup& request) {
   if (!subcommands_supported(request.subcommands)) {
     return error_reply(ctlproto::error::subcommand_refused);
   }
+  const uint64_t sessions_before = context.sessions.counters().created;
   const auto answer = context.sessions.lookup(to_media_request(request));
-  if (answer) return finish(context, request, *answer);
+  if (answer) return finish(context, request, *answer, sessions_before);
   if (answer.error().why == Refusal::unknown_session) return "0";
   return refused(context, "L", request.call_id, answer.error());
 }

@@ -15,9 +15,17 @@
 #include "relay/control/control_counters.h"
 #include "relay/control/notify_targets.h"
 #include "relay/flow/forwarding_plane.h"
+#include "relay/media/recorder.h"
 #include "relay/session/session_manager.h"
 
 namespace relay {
+
+// How calls are recorded and copied.
+struct RecordingContext {
+  Recorder* recorder = nullptr;  // none without -r
+  bool every_session = false;    // -a
+  bool copy_rtcp = true;         // by C to UDP; not with -R
+};
 
 // What handlers work on; all of it outlives them.
 struct HandlerContext {
@@ -28,8 +36,9 @@ struct HandlerContext {
   const ControlCounters* control;  // may be nullptr
   const CommandCounters& commands;
   const double& packets_per_second;  // received, over the last second
-  CommandOrigin origin{};            // of the command at hand
-  LogLimit refusals{20};             // lines a second about commands that were refused
+  RecordingContext recording = {};
+  CommandOrigin origin{};  // of the command at hand
+  LogLimit refusals{20};   // lines a second about commands that were refused
 };
 
 // Replies to U, L, D, Q, G and the like fit this, as in rtpproxy, cookie included.
@@ -49,12 +58,12 @@ std::string handle(HandlerContext& context, const ctlproto::Feature& request);
 std::string handle(HandlerContext& context, const ctlproto::Info& request);
 std::string handle(HandlerContext& context, const ctlproto::Stats& request);
 std::string handle(HandlerContext& context, const ctlproto::Json& request);
-// Parsed and checked; what they ask for this version does not have.
-std::string handle(HandlerContext& context, const ctlproto::Play& request);
-std::string handle(HandlerContext& context, const ctlproto::StopPlay& request);
 std::string handle(HandlerContext& context, const ctlproto::Record& request);
 std::string handle(HandlerContext& context, const ctlproto::Copy& request);
 std::string handle(HandlerContext& context, const ctlproto::StopRecord& request);
+// Parsed and checked; what they ask for this version does not have.
+std::string handle(HandlerContext& context, const ctlproto::Play& request);
+std::string handle(HandlerContext& context, const ctlproto::StopPlay& request);
 
 // --- handle_subcommands.cc: what follows `&&` ---
 
@@ -79,6 +88,10 @@ MediaRequest to_media_request(const ctlproto::MediaModifiers& modifiers,
 void repacketise(SessionManager& sessions, Session& session, LegId described);
 std::string media_reply(const MediaAnswer& answer);
 int to_error_code(Refusal refusal);
+
+// --- handle_record.cc ---
+// What -a asks for. A failure is logged; the call goes on.
+void record_new_session(HandlerContext& context, Session& session);
 
 // --- handle_query.cc ---
 // Packets of a flow that its party really sent: without those refused before they counted.

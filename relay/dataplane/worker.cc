@@ -11,7 +11,6 @@
 #include "relay/dataplane/worker.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
@@ -21,6 +20,7 @@
 #include <string>
 #include <system_error>
 
+#include "relay/base/blocked_signals.h"
 #include "relay/dataplane/consumers.h"
 
 namespace relay {
@@ -35,22 +35,6 @@ constexpr size_t kPostRing = 256;
 GroupSockets& sockets_of(FlowGroup& group) {
   return *static_cast<GroupSockets*>(group.plane_data);
 }
-
-// Signals are for the control thread.
-class BlockedSignals {
- public:
-  BlockedSignals() {
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  ~BlockedSignals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-  BlockedSignals(const BlockedSignals&) = delete;
-  BlockedSignals& operator=(const BlockedSignals&) = delete;
-
- private:
-  sigset_t before_{};
-};
 
 // How often a source that has nowhere to send yet is looked at.
 constexpr Duration kSilentLegLook = std::chrono::milliseconds(20);

@@ -18,9 +18,13 @@ unsigned available_cpus() {
   return std::max(1U, std::thread::hardware_concurrency());  // more CPUs than cpu_set_t holds
 }
 
+unsigned WorkerPool::threads_for(unsigned threads) {
+  return threads != 0 ? threads : std::min(available_cpus(), kTapThreadsMax);
+}
+
 Result<std::unique_ptr<WorkerPool>> WorkerPool::start(unsigned threads) {
   std::unique_ptr<WorkerPool> pool(new WorkerPool);
-  if (threads == 0) threads = std::min(available_cpus(), kTapThreadsMax);
+  threads = threads_for(threads);
   if (threads > kTapThreadsMax) {
     return fail("worker threads: " + std::to_string(threads) + ", at most " +
                 std::to_string(kTapThreadsMax));

@@ -16,6 +16,8 @@ class WorkerPool final : public ForwardingPlane {
  public:
   // `threads` 0: one a CPU this process may run on.
   static Result<std::unique_ptr<WorkerPool>> start(unsigned threads);
+  // How many threads start() makes of that.
+  static unsigned threads_for(unsigned threads);
   // Stops the threads; groups still installed stop being relayed.
   ~WorkerPool() override;
 

@@ -34,6 +34,27 @@ void SessionManager::set_source(Session& session, LegId leg, std::unique_ptr<Sou
   replace(session, session.leg(leg).source, std::move(source));
 }
 
+tl::expected<PortPair, Refused> SessionManager::open_ports_towards(const Endpoint& to,
+                                                                   const SessionLeg& leg) {
+  if (auto checked = check_remote(to); !checked) {
+    return tl::unexpected<Refused>(std::move(checked.error()));
+  }
+  const auto local = sockets_.address_towards(to.address);
+  if (!local) {
+    return tl::unexpected<Refused>(
+        {Refusal::no_route, "no route towards " + to.address.to_string()});
+  }
+  auto ports = open_ports(*local);
+  if (!ports) {
+    return tl::unexpected<Refused>({Refusal::no_ports_for_leg, std::move(ports.error().message)});
+  }
+  if (leg.tos >= 0) {
+    sockets_.set_tos(ports->rtp_socket(), local->family(), leg.tos);
+    sockets_.set_tos(ports->rtcp_socket(), local->family(), leg.tos);
+  }
+  return std::move(*ports);
+}
+
 template <typename Part>
 void SessionManager::replace(Session& session, std::unique_ptr<Part>& part,
                              std::unique_ptr<Part> by) {

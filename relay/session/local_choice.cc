@@ -89,16 +89,17 @@ tl::expected<SessionManager::Plans, Refused> SessionManager::choose_local(
   return Plans{{plan_of(*entry), plan_of(*entry)}, true, false};
 }
 
-tl::expected<void, Refused> SessionManager::check_remote(const MediaRequest& request) const {
-  if (!request.media) return {};
-  const IpAddress& address = request.media->address;
+tl::expected<void, Refused> SessionManager::check_remote(
+    const std::optional<Endpoint>& remote) const {
+  if (!remote) return {};
+  const IpAddress& address = remote->address;
   const char* reason = nullptr;
   if (address.is_multicast()) reason = "is a multicast address";
   if (address.is_broadcast()) reason = "is the broadcast address";
-  if (ports_.is_own(*request.media)) reason = "is a media port of this relay, which makes a loop";
+  if (ports_.is_own(*remote)) reason = "is a media port of this relay, which makes a loop";
   if (reason == nullptr) return {};
   return refuse(Refusal::remote_address_refused,
-                fmt::format("media address {} {}", request.media->to_string(), reason));
+                fmt::format("media address {} {}", remote->to_string(), reason));
 }
 
 }  // namespace relay

@@ -57,7 +57,7 @@ void SessionManager::set_limits(const SessionLimits& limits) {
 tl::expected<MediaAnswer, Refused> SessionManager::update(const MediaRequest& request) {
   const auto plans = choose_local(request);
   if (!plans) return tl::unexpected<Refused>(plans.error());
-  if (auto checked = check_remote(request); !checked) {
+  if (auto checked = check_remote(request.media); !checked) {
     return tl::unexpected<Refused>(std::move(checked.error()));
   }
   auto match = table_.find(request.call_id, request.from_tag, request.to_tag);
@@ -77,7 +77,7 @@ tl::expected<MediaAnswer, Refused> SessionManager::update(const MediaRequest& re
 tl::expected<MediaAnswer, Refused> SessionManager::lookup(const MediaRequest& request) {
   const auto plans = choose_local(request);
   if (!plans) return tl::unexpected<Refused>(plans.error());
-  if (auto checked = check_remote(request); !checked) {
+  if (auto checked = check_remote(request.media); !checked) {
     return tl::unexpected<Refused>(std::move(checked.error()));
   }
   auto match = table_.find(request.call_id, request.from_tag, request.to_tag);

@@ -130,6 +130,9 @@ class SessionManager {
   void detach(Session& session, LegId leg, const Tap& tap);
   void set_transform(Session& session, LegId leg, std::unique_ptr<Transform> transform);
   void set_source(Session& session, LegId leg, std::unique_ptr<Source> source);
+  // A pair to send copies of a leg's media to `to` from, on the local address that the kernel would
+  // use towards it, with the leg's TOS.
+  tl::expected<PortPair, Refused> open_ports_towards(const Endpoint& to, const SessionLeg& leg);
 
   std::optional<SessionTable::Match> find(std::string_view call_id, std::string_view from,
                                           std::optional<std::string_view> to) const {
@@ -202,7 +205,7 @@ class SessionManager {
   tl::expected<LocalPlan, Refused> chosen_address(const LocalChoice& choice);
   LocalPlan plan_for(const IpAddress& address) const;
   const LocalAddress* last_of_family(Family family) const;
-  tl::expected<void, Refused> check_remote(const MediaRequest& request) const;
+  tl::expected<void, Refused> check_remote(const std::optional<Endpoint>& remote) const;
 
   // session_end.cc
   size_t remove_exact(std::string_view call_id, std::string_view from,

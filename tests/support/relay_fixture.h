@@ -26,11 +26,11 @@ inline Config sequential_config(std::string_view local = "0.0.0.0") {
 
 class RelayFixture {
  public:
-  explicit RelayFixture(const Config& config = sequential_config())
+  explicit RelayFixture(const Config& config = sequential_config(), Recorder* recorder = nullptr)
       : plane(clock),
         sessions(to_session_settings(config.startup), to_session_limits(config.runtime), sockets,
                  plane, clock),
-        dispatcher(config.startup, sessions, plane, clock) {}
+        dispatcher(config.startup, sessions, plane, clock, nullptr, recorder) {}
 
   // Without the line end.
   std::string ask(std::string_view command) {

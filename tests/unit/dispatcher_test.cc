@@ -357,14 +357,11 @@ TEST_CASE("G counts sessions, packets and commands") {
       });
 }
 
-TEST_CASE("prompts, recordings and copies are refused as if they could not start") {
+TEST_CASE("prompts are refused as if they could not start") {
   RelayFixture relay;
   run(relay, {
                  {"no session", "P c prompt session ft", "E50"},
                  {"", "S c ft", "E50"},
-                 {"", "R c ft", "E50"},
-                 {"", "C c file ft", "E50"},
-                 {"", "N c ft", "E50"},
                  {"a session without codecs", "U c 192.0.2.1 4000 ft", "30000"},
                  {"count first", "Pgarbage c prompt session ft", "E17"},
                  {"no stored codecs", "P c prompt session ft", "E35"},
@@ -374,10 +371,6 @@ TEST_CASE("prompts, recordings and copies are refused as if they could not start
                  {"the callee has not", "P c prompt session tt ft", "E35"},
                  {"stop what plays: nothing does", "P0 c prompt session ft", "0"},
                  {"stop is always well", "S c ft", "0"},
-                 {"no directory", "R c ft", "E50"},
-                 {"copy", "C c file ft", "E65"},
-                 {"copy to UDP", "Cp c udp:192.0.2.9:9 ft", "E65"},
-                 {"nothing records", "Na c ft", "E50"},
              });
 }
 

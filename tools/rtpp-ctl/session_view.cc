@@ -59,10 +59,34 @@ std::string packets_table(const Place& session) {
   return table.to_string();
 }
 
+// Empty when nothing is recorded or copied.
+std::string recordings_table(const Place& session) {
+  TextTable table(
+      {{"of"}, {"recorded in, copied to"}, {"state"}, {"packets", true}, {"missing", true}});
+  bool any = false;
+  for (const char* party : {"caller", "callee"}) {
+    for (size_t i = 0;; ++i, any = true) {
+      const Place recording = session.below(party).below("recordings").below(std::to_string(i));
+      if (!recording.has("file")) break;
+      const std::string why =
+          recording.has("reason") ? fmt::format(" ({})", recording.text("reason")) : "";
+      table.add_row({party, recording.text("file"), recording.text("state") + why,
+                     recording.text("packets"), recording.text("missing")});
+    }
+    for (size_t i = 0;; ++i, any = true) {
+      const Place copy = session.below(party).below("copies").below(std::to_string(i));
+      if (!copy.has("to")) break;
+      table.add_row(
+          {party, "udp:" + copy.text("to"), "running", copy.text("sent"), copy.text("failed")});
+    }
+  }
+  return any ? "\n" + table.to_string() : "";
+}
+
 std::string session_text(const Place& session) {
-  return fmt::format("{}\ncomplete {}, age {} s, {} s to live\n\n{}\n{}", tags_text(session),
+  return fmt::format("{}\ncomplete {}, age {} s, {} s to live\n\n{}\n{}{}", tags_text(session),
                      session.text("complete"), session.text("age_s"), session.text("ttl_s"),
-                     addresses_table(session), packets_table(session));
+                     addresses_table(session), packets_table(session), recordings_table(session));
 }
 
 }  // namespace

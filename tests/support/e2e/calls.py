@@ -25,13 +25,13 @@ class Stage:
     """Puts the network, the relay and the proxy up."""
 
     def __init__(self, lab, control=UDP_CONTROL, flags="", local_addresses=("-l", RELAY),
-                 options=(), dialogs=False):
+                 options=(), dialogs=False, record=""):
         self.lab = lab
         lab.add_host("relay", RELAY, RELAY6)
         lab.add_host("proxy", PROXY, PROXY6)
         self._seeds = 0
         self.relay = Relay(lab, "relay", control, local_addresses, options=options)
-        self._proxy_arguments = ("proxy", [PROXY, PROXY6], control, flags, dialogs)
+        self._proxy_arguments = ("proxy", [PROXY, PROXY6], control, flags, dialogs, record)
         self.control = None
 
     async def ready(self):

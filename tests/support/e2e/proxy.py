@@ -14,7 +14,7 @@ MODULES = "/usr/lib/*/kamailio/modules"
 
 
 class Proxy:
-    def __init__(self, lab, host, addresses, control, flags="", dialogs=False):
+    def __init__(self, lab, host, addresses, control, flags="", dialogs=False, record=""):
         require("kamailio")
         modules = [d for d in glob.glob(MODULES) if os.path.exists(d + "/rtpproxy.so")]
         if not modules:
@@ -28,7 +28,8 @@ class Proxy:
         config = lab.directory / "kamailio.cfg"
         text = TEMPLATE.read_text()
         for key, value in {"LISTEN": "\n".join(listen), "MODULES": modules[0],
-                           "CONTROL": control, "FLAGS": flags, "RUN": str(run)}.items():
+                           "CONTROL": control, "FLAGS": flags, "RUN": str(run),
+                           "RECORD": record}.items():
             text = text.replace(f"@{key}@", value)
         config.write_text(text)
         self.process = lab.start(host, "kamailio", "-DD", "-E", "-f", config, "-m", "32", "-M", "4",

@@ -136,6 +136,12 @@ class Relay:
     def sockets(self):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
+    def open_files(self, *directories):
+        """Those that it has open in these directories."""
+        links = (os.path.realpath(link) for link in
+                 pathlib.Path(f"/proc/{self.process.pid}/fd").iterdir())
+        return [link for link in links if os.path.dirname(link) in map(str, directories)]
+
     def resident_kib(self):
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(r"VmRSS:\s+(\d+)", status)[1])
