@@ -253,6 +253,16 @@ TEST_CASE("a stranger with a new SSRC in each packet costs little") {
   CHECK(sound.size() == 199 * 8 + 160);
 }
 
+TEST_CASE("a sender whose timestamps outrun time cannot make the output long") {
+  for (const uint32_t step : {39'200U, 41'000U, 3'000'000U, 2'000'000'000U}) {
+    CAPTURE(step);
+    std::vector<Sent> packets;
+    for (uint16_t i = 0; i < 500; ++i) packets.push_back({i, i * step, i * 20, 8});
+    // 10 s, and what one stretch may be ahead and begin ahead.
+    CHECK(extracted(side_of(packets), std::nullopt, 1).size() <= 8000 * (10 + 5 + 5));
+  }
+}
+
 TEST_CASE("formats are chosen by their old names") {
   struct FormatCase {
     std::string description;

@@ -19,7 +19,8 @@ constexpr uint16_t kEtherTypeProviderVlan = 0x88A8;
 constexpr size_t kIpv4BytesMin = 20;
 constexpr size_t kIpv6Bytes = 40;
 constexpr size_t kUdpBytes = 8;
-constexpr uint16_t kFragmentMask = 0x3FFF;  // more fragments, or not the first
+constexpr int64_t kSecondsMax = 4'000'000'000;  // pcapng has room for more than nanoseconds have
+constexpr uint16_t kFragmentMask = 0x3FFF;      // more fragments, or not the first
 
 struct PcapDeleter {
   void operator()(pcap_t* pcap) const { pcap_close(pcap); }
@@ -112,7 +113,8 @@ Result<Capture> read_pcap(const std::string& path, StdioFile file) {
     }
     if (result != 1) break;
     // Asked for in nanoseconds, they come in tv_usec.
-    const int64_t arrival_ns = int64_t{head->ts.tv_sec} * 1'000'000'000 + head->ts.tv_usec;
+    const int64_t seconds = std::clamp<int64_t>(head->ts.tv_sec, 0, kSecondsMax);
+    const int64_t arrival_ns = seconds * 1'000'000'000 + head->ts.tv_usec;
     const Bytes frame = std::as_bytes(std::span(data, head->caplen));
     capture.add(arrival_ns, udp_payload(ip_packet_in(link_type, frame)));
   }

@@ -9,9 +9,6 @@
 namespace relay::tools {
 namespace {
 
-// The most that a UDP payload decodes to: 65507 bytes of GSM.
-constexpr size_t kPacketSamplesMax = 65507 / 33 * 160;
-
 int16_t clamped(int32_t sum) {
   return static_cast<int16_t>(std::clamp(sum, int32_t{std::numeric_limits<int16_t>::min()},
                                          int32_t{std::numeric_limits<int16_t>::max()}));
@@ -33,7 +30,7 @@ void StretchAudio::decode_next() {
   const TimedPacket& packet = stretch_->packets[next_packet_++];
   const auto view = RtpView::parse(capture_->packet(packet.index));
   RELAY_ASSERT(view.has_value());
-  room_.resize(kPacketSamplesMax);
+  room_.resize(samples_in(packet.codec, view->payload().size()));
   const size_t samples = decoder_for(packet.codec).decode(view->payload(), room_);
   decoded_ += samples;
   const int64_t at = stretch_->start + packet.at;

@@ -34,17 +34,6 @@ int64_t samples_of(int64_t ns) {
   return (ns + (ns >= 0 ? kNsPerSample : -kNsPerSample) / 2) / kNsPerSample;
 }
 
-// What a payload decodes to at 8 kHz.
-int64_t samples_in(AudioCodec codec, size_t bytes) {
-  const CodecTraits& traits = traits_of(codec);
-  const size_t unit_samples = size_t{traits.unit_ms} * kTimelineRateHz / 1000;
-  if (traits.unit_ms == 1) return static_cast<int64_t>(bytes * unit_samples / traits.unit_bytes);
-  size_t units = bytes / traits.unit_bytes;
-  // The last frame of G.729 may be a two-byte one, of comfort noise.
-  if (codec == AudioCodec::g729 && bytes % traits.unit_bytes == 2) ++units;
-  return static_cast<int64_t>(units * unit_samples);
-}
-
 // A packet with audio, of one SSRC.
 struct Item {
   uint32_t index = 0;
@@ -95,7 +84,7 @@ class Cutter {
     const int64_t timestamp = position(item) - at_;
     if (sequence <= 0) return timestamp <= 0 && timestamp >= -kAheadMax;
     if (timestamp < 0 || timestamp > kSilenceMax) return false;
-    if (lag(item) < least_lag_ - kAheadMax) return false;
+    if (lag(item) < -kAheadMax) return false;
     return lag(item) <= least_lag_ + kBehindMax || !stays_behind(i);
   }
 
@@ -146,12 +135,22 @@ void settle(Stretch& stretch, const Capture& capture) {
   for (TimedPacket& packet : packets) {
     packet.at -= lowest;
     const auto view = RtpView::parse(capture.packet(packet.index));
-    stretch.length = std::max(
-        stretch.length, packet.at + samples_in(packet.codec, view ? view->payload().size() : 0));
+    const size_t samples = samples_in(packet.codec, view ? view->payload().size() : 0);
+    stretch.length = std::max(stretch.length, packet.at + static_cast<int64_t>(samples));
   }
 }
 
 }  // namespace
+
+size_t samples_in(AudioCodec codec, size_t bytes) {
+  const CodecTraits& traits = traits_of(codec);
+  const size_t unit_samples = size_t{traits.unit_ms} * kTimelineRateHz / 1000;
+  if (traits.unit_ms == 1) return bytes * unit_samples / traits.unit_bytes;
+  size_t units = bytes / traits.unit_bytes;
+  // The last frame of G.729 may be a two-byte one, of comfort noise.
+  if (codec == AudioCodec::g729 && bytes % traits.unit_bytes == 2) ++units;
+  return units * unit_samples;
+}
 
 int64_t Timeline::end() const {
   int64_t end = 0;
@@ -192,9 +191,11 @@ void place(std::vector<Timeline*> sides, bool synchronised) {
       int64_t& end = ssrc_end[stretch.ssrc];
       stretch.start = side_end;
       if (synchronised) {
-        // One sender's speech does not overlap itself, however late its packets were.
-        const int64_t arrived = std::max(samples_of(stretch.arrival_ns - zero_ns), end);
-        if (arrived <= side_end + kSilenceMax) stretch.start = arrived;
+        // One sender's speech does not overlap itself, however late its packets were; but who sends
+        // more time than passes cannot push the end away for ever.
+        const int64_t arrived = samples_of(stretch.arrival_ns - zero_ns);
+        const int64_t start = std::clamp(end, arrived, arrived + kAheadMax);
+        if (start <= side_end + kSilenceMax) stretch.start = start;
       }
       end = stretch.start + stretch.length;
       side_end = std::max(side_end, end);

@@ -36,6 +36,9 @@ struct Timeline {
   int64_t end() const;
 };
 
+// What so many bytes of payload decode to.
+size_t samples_in(AudioCodec codec, size_t bytes);
+
 Timeline make_timeline(const Capture& capture);
 
 // Gives all stretches of all sides their places: on one clock, or, if not `synchronised`, each
