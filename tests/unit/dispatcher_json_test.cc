@@ -185,4 +185,16 @@ TEST_CASE("J stats adds up what the relay did") {
   CHECK(stats["draining"] == false);
 }
 
+TEST_CASE("J stats tells every counter of the control sockets and of notification") {
+  RelayFixture relay;
+  ControlCounters counters;
+  counters.notifications_sent = 3;
+  Dispatcher dispatcher(sequential_config().startup, relay.sessions, relay.plane, relay.clock,
+                        &counters);
+  const json control = json::parse(dispatcher.execute("J stats", {}))["control"];
+  CHECK(control["notifications_sent"] == 3);
+  CHECK(control["datagrams_received"] == 0);
+  CHECK(control.size() == std::size(kControlCounterRows));
+}
+
 }  // namespace relay
