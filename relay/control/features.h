@@ -1,8 +1,8 @@
 // What this relay can do, by the dates the control protocol names capabilities with. Listed is what
 // works: a client that VF tells yes uses it.
 //
-// Known but not offered: 20140323 load, 20230205 DTMF events, 20260309 fork; and 20170313,
-// OpenSIPS's TTL letters t and T, which rtpproxy denies too.
+// Known but not offered: 20140323 load, 20230205 DTMF events; and 20170313, OpenSIPS's TTL
+// letters t and T, which rtpproxy denies too.
 #pragma once
 
 #include <array>
@@ -42,6 +42,7 @@ inline constexpr std::array kFeatures = {
     Feature{"20251015", "&& S, time-out and TOS of a session"},
     Feature{"20260306", "l{label}, local addresses by name"},
     Feature{"20260308", "&& L behind U"},
+    Feature{"20260309", "&& C behind U, copying a session into another"},
 };
 
 // What -v prints.

@@ -369,6 +369,8 @@ std::string whole_relay(const HandlerContext& context) {
                     {"consumed", traffic.consumed},
                     {"transformed", traffic.transformed},
                     {"emitted", traffic.emitted},
+                    {"forked", traffic.forked},
+                    {"forks_lost", traffic.forks_lost},
                     {"dropped", drops_json([&](size_t i) { return traffic.drops[i]; })}}},
                   {"ports",
                    {{"pairs_taken", sessions.ports().taken()},

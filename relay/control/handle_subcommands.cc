@@ -49,8 +49,15 @@ class Runner {
     return {false, media_reply(*answer)};
   }
 
-  // Forks of media are a later version's.
-  Outcome operator()(const ctlproto::SubFork&) { return {true, {}}; }
+  // The party whose tag comes first is heard by the party of the `out` leg.
+  Outcome operator()(const ctlproto::SubFork& command) {
+    Session* session = find();
+    const auto source =
+        context_.sessions.find(command.call_id, command.from_tag, std::string_view(command.to_tag));
+    if (session == nullptr || !source) return {true, {}};
+    const LegId first = other(source->leg_of_update);
+    return {!context_.sessions.fork(*source->session, first, *session, other(target_.in)), {}};
+  }
   // subcommands_supported() has refused these.
   Outcome operator()(const ctlproto::SubModule&) { return {true, {}}; }
 

@@ -80,6 +80,8 @@ void PlaneTotals::add_to(PlaneCounters& counters) const {
   counters.punted += punted.get();
   counters.consumed += consumed.get();
   counters.transformed += transformed.get();
+  counters.forked += forked.get();
+  counters.forks_lost += forks_lost.get();
   counters.emitted += emitted.get();
   counters.played += played.get();
   for (size_t i = 0; i < kDropReasons; ++i) counters.drops[i] += drops[i].get();

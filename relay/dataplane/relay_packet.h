@@ -22,6 +22,7 @@ class PacketSender {
 // What one thread has counted; that thread writes, any thread reads.
 struct PlaneTotals {
   Counter received, received_bytes, forwarded, punted, consumed, transformed, emitted, played;
+  Counter forked, forks_lost;
   std::array<Counter, kDropReasons> drops;
 
   void add_to(PlaneCounters& counters) const;

@@ -64,6 +64,7 @@ class Worker final : private PacketSender {
   void recognise_copies(uint32_t tee_mark) { tee_mark_ = tee_mark; }
 
   // Any thread.
+  PlaneTotals& totals() { return totals_; }
   uint64_t processed() const { return processed_.load(std::memory_order_acquire); }
   void add_to(PlaneCounters& counters) const { totals_.add_to(counters); }
   // Sockets that could not be watched, or stopped being sockets.

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <string>
 
-#include "relay/flow/tap.h"
+#include "relay/dataplane/fork_tap.h"
 
 namespace relay {
 
@@ -32,6 +32,7 @@ Result<std::unique_ptr<WorkerPool>> WorkerPool::start(unsigned threads) {
   for (unsigned number = 0; number < threads; ++number) {
     auto worker = Worker::start(number);
     if (!worker) return tl::unexpected(std::move(worker.error()));
+    pool->totals_.push_back(&(*worker)->totals());
     pool->workers_.push_back(std::move(*worker));
   }
   pool->groups_.resize(threads, 0);
@@ -80,6 +81,11 @@ PlaneTicket WorkerPool::copy_stream(FlowGroup& group, LegId leg, RtpStreamState&
 
 PlaneTicket WorkerPool::resume_stream(FlowGroup& group, LegId leg, const RtpStreamState& from) {
   return {group.plane_index, workers_[group.plane_index]->post_resume_stream(group, leg, from)};
+}
+
+std::unique_ptr<Tap> WorkerPool::fork_into(FlowGroup& target, const FlowGroupSpec& spec,
+                                           LegId leg) {
+  return std::make_unique<SocketForkTap>(target, leg, spec.legs[index(leg)], totals_);
 }
 
 PlaneCounters WorkerPool::counters() const {

@@ -34,6 +34,7 @@ class WorkerPool final : public ForwardingPlane {
   FlowPath path_of(const FlowGroup&, LegId, Component) const override {
     return {false, "no fast path"};
   }
+  std::unique_ptr<Tap> fork_into(FlowGroup& target, const FlowGroupSpec& spec, LegId leg) override;
   PlaneCounters counters() const override;
 
   // Joins the threads. Calls of the control thread still work, and settle at once.
@@ -56,6 +57,7 @@ class WorkerPool final : public ForwardingPlane {
   std::deque<Retired> retired_;   // removed, but their worker may not have got there
   std::vector<uint32_t> groups_;  // installed, by worker
   std::vector<std::unique_ptr<Worker>> workers_;
+  std::vector<PlaneTotals*> totals_;  // of the workers
 };
 
 // CPUs this process may run on, at least 1.

@@ -256,6 +256,7 @@ Verdict decide(FlowGroup& group, const IngressPacket& packet, Instant now) {
   const LatchResult latched = latch_packet(group, packet, kind, now);
   if (latched != LatchResult::accept) return Verdict::drop(refusal(latched));
   note_accepted(group, packet, kind, now);
+  if (group.spec.forked) return Verdict::drop(DropReason::forked);
 
   const LegId leg = other(packet.leg);
   const Component component = egress_component(group, packet, kind);

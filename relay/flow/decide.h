@@ -26,6 +26,7 @@ struct FlowStats {
   Counter played;   // sent to this leg's party by its source
   std::array<Counter, kDropReasons> drops;
   std::atomic<int64_t> last_played_ns{0};     // 0: never
+  std::atomic<int64_t> last_forked_ns{0};     // to this leg's party, by any thread; 0: never
   std::atomic<int64_t> first_accepted_ns{0};  // 0: never
   std::atomic<int64_t> last_accepted_ns{0};   // accepted by the latch, even if it could not leave
   Published<LatchState> latch;

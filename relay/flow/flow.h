@@ -69,6 +69,7 @@ struct FlowGroupSpec {
   std::array<LegSpec, 2> legs;           // by LegId
   bool complete = false;                 // both legs exist; until then packets are dropped
   bool duplicate_small_packets = false;  // option -2
+  bool forked = false;                   // another session is copied into it: its parties only hear
 };
 
 // Added to the sequence numbers of RTP with this SSRC on its way to a party, because a source has

@@ -3,10 +3,11 @@
 
 #include <array>
 #include <cstdint>
-
+#include <memory>
 #include <string_view>
 
 #include "relay/flow/decide.h"
+#include "relay/flow/tap.h"
 
 namespace relay {
 
@@ -20,6 +21,8 @@ struct PlaneCounters {
   uint64_t received = 0, received_bytes = 0, forwarded = 0, punted = 0, consumed = 0;
   uint64_t transformed = 0;          // of those received, handed to a transform
   uint64_t emitted = 0, played = 0;  // besides what was received
+  // Copies into other sessions, and those that could not leave.
+  uint64_t forked = 0, forks_lost = 0;
   std::array<uint64_t, kDropReasons> drops{};
   uint64_t dropped() const {
     uint64_t sum = 0;
@@ -51,6 +54,11 @@ class ForwardingPlane {
   // state outlives the ticket.
   virtual PlaneTicket copy_stream(FlowGroup& group, LegId leg, RtpStreamState& to) = 0;
   virtual PlaneTicket resume_stream(FlowGroup& group, LegId leg, const RtpStreamState& from) = 0;
+
+  // A tap that sends the RTP and RTCP it is offered to the party of a leg of `target`, out of the
+  // sockets that the leg has in `spec`. Both must stay until the plane has let go of the tap.
+  virtual std::unique_ptr<Tap> fork_into(FlowGroup& target, const FlowGroupSpec& spec,
+                                         LegId leg) = 0;
 
   virtual FlowPath path_of(const FlowGroup& group, LegId leg, Component component) const = 0;
   // Sum over the plane's threads since start.

@@ -15,14 +15,16 @@ bool SessionManager::attach(Session& session, LegId leg, std::unique_ptr<Tap> ta
   return true;
 }
 
-void SessionManager::detach(Session& session, LegId leg, const Tap& tap) {
+PlaneTicket SessionManager::detach(Session& session, LegId leg, const Tap& tap) {
   auto& taps = session.leg(leg).taps;
   const auto found = std::find_if(taps.begin(), taps.end(),
                                   [&](const auto& attached) { return attached.get() == &tap; });
-  if (found == taps.end()) return;
+  if (found == taps.end()) return {};
   std::unique_ptr<Tap> detached = std::move(*found);
   taps.erase(found);
-  graveyard_.add(std::move(detached), name_attachments(session));
+  const PlaneTicket ticket = name_attachments(session);
+  graveyard_.add(std::move(detached), ticket);
+  return ticket;
 }
 
 void SessionManager::set_transform(Session& session, LegId leg,
@@ -78,7 +80,7 @@ PlaneTicket SessionManager::name_attachments(Session& session) {
 }
 
 // What a deleted session still had.
-void SessionManager::detach_all(Session& session) {
+PlaneTicket SessionManager::detach_all(Session& session) {
   std::vector<std::shared_ptr<void>> detached;
   for (const LegId id : kLegs) {
     SessionLeg& leg = session.leg(id);
@@ -87,9 +89,10 @@ void SessionManager::detach_all(Session& session) {
     if (leg.transform) detached.emplace_back(std::move(leg.transform));
     if (leg.source) detached.emplace_back(std::move(leg.source));
   }
-  if (detached.empty()) return;
+  if (detached.empty()) return {};
   const PlaneTicket ticket = name_attachments(session);
   for (auto& part : detached) graveyard_.add(std::move(part), ticket);
+  return ticket;
 }
 
 }  // namespace relay

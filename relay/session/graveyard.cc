@@ -1,5 +1,6 @@
 #include "relay/session/graveyard.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "relay/base/log.h"
@@ -21,26 +22,30 @@ void count_silence(const FlowGroup& flows, Component component, uint64_t& nobody
 }  // namespace
 
 void Graveyard::add(std::unique_ptr<Session> session, const PlaneTicket& ticket) {
-  graves_.push_back({ticket, std::move(session), std::nullopt, nullptr});
-}
-
-void Graveyard::add(PortPair ports, const PlaneTicket& ticket) {
-  graves_.push_back({ticket, nullptr, std::move(ports), nullptr});
+  graves_.push_back({ticket, std::move(session), nullptr});
 }
 
 void Graveyard::add(std::shared_ptr<void> part, const PlaneTicket& ticket) {
-  graves_.push_back({ticket, nullptr, std::nullopt, std::move(part)});
+  graves_.push_back({ticket, nullptr, std::move(part)});
 }
 
 void Graveyard::sweep() {
   for (auto grave = graves_.begin(); grave != graves_.end();) {
-    if (!plane_.settled(grave->ticket)) {
+    if (!has_settled(*grave)) {
       ++grave;
       continue;
     }
     if (grave->session) add_up(*grave->session);
     grave = graves_.erase(grave);
   }
+}
+
+bool Graveyard::has_settled(const Grave& grave) const {
+  if (!plane_.settled(grave.ticket)) return false;
+  if (!grave.session || !grave.session->forks) return true;
+  const auto& pending = grave.session->forks->pending;
+  return std::all_of(pending.begin(), pending.end(),
+                     [&](const PlaneTicket& ticket) { return plane_.settled(ticket); });
 }
 
 void Graveyard::abandon() {

@@ -5,10 +5,8 @@
 #include <cstdint>
 #include <list>
 #include <memory>
-#include <optional>
 
 #include "relay/flow/forwarding_plane.h"
-#include "relay/session/port_pool.h"
 #include "relay/session/session.h"
 
 namespace relay {
@@ -26,9 +24,7 @@ class Graveyard {
 
   // An ended session: sockets, flows and all.
   void add(std::unique_ptr<Session> session, const PlaneTicket& ticket);
-  // Ports a session no longer uses.
-  void add(PortPair ports, const PlaneTicket& ticket);
-  // A tap, transform or source that was detached.
+  // Ports, or a tap, transform or source, that a session no longer uses.
   void add(std::shared_ptr<void> part, const PlaneTicket& ticket);
   // Lets go of what has settled.
   void sweep();
@@ -43,9 +39,9 @@ class Graveyard {
   struct Grave {
     PlaneTicket ticket;
     std::unique_ptr<Session> session;
-    std::optional<PortPair> ports;
     std::shared_ptr<void> part;
   };
+  bool has_settled(const Grave& grave) const;
   void add_up(const Session& session);
 
   const ForwardingPlane& plane_;

@@ -44,6 +44,7 @@ std::string_view obstacle(const OffloadQuestion& question) {
   const LegSpec& in = question.spec.legs[index(question.leg)];
   const LegSpec& out = question.spec.legs[index(other(question.leg))];
   if (!question.spec.complete || !in.open() || !out.open()) return "the session is not complete";
+  if (question.spec.forked) return "another session is copied into it";
   if (question.spec.duplicate_small_packets) return "small packets are sent twice (-2)";
   if (in.policy == LatchPolicy::asymmetric) return "asymmetric: any port of the host may send";
   if (in.local.address.is_any() || out.local.address.is_any()) {
@@ -137,7 +138,7 @@ Planned plan_offload(const OffloadQuestion& question) {
 }
 
 bool stands_on_changed(const FlowGroupSpec& before, const FlowGroupSpec& after) {
-  if (after.complete != before.complete ||
+  if (after.complete != before.complete || after.forked != before.forked ||
       after.duplicate_small_packets != before.duplicate_small_packets) {
     return true;
   }

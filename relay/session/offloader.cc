@@ -147,6 +147,10 @@ PlaneTicket Offloader::resume_stream(FlowGroup& group, LegId leg, const RtpStrea
   return slow_path_.resume_stream(group, leg, from);
 }
 
+std::unique_ptr<Tap> Offloader::fork_into(FlowGroup& target, const FlowGroupSpec& spec, LegId leg) {
+  return slow_path_.fork_into(target, spec, leg);
+}
+
 FlowPath Offloader::path_of(const FlowGroup& group, LegId leg, Component component) const {
   if (!kernel_.available()) return {false, kernel_.status()};
   const auto found = watched_.find(&group);

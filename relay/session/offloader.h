@@ -40,6 +40,7 @@ class Offloader final : public ForwardingPlane {
   PlaneTicket copy_stream(FlowGroup& group, LegId leg, RtpStreamState& to) override;
   PlaneTicket resume_stream(FlowGroup& group, LegId leg, const RtpStreamState& from) override;
   FlowPath path_of(const FlowGroup& group, LegId leg, Component component) const override;
+  std::unique_ptr<Tap> fork_into(FlowGroup& target, const FlowGroupSpec& spec, LegId leg) override;
   PlaneCounters counters() const override;
 
   // Moves flows whose time has come. To be called when until_next_tick() has passed and, though not

@@ -10,6 +10,11 @@ Instant last_active(const Session& session, LegId leg) {
   for (const Component component : kComponents) {
     latest = std::max(latest, last_accepted(*session.flows, leg, component));
   }
+  // The parties of a fork only hear, so it lives as long as there is something to hear.
+  for (const LegId hearing : kLegs) {
+    const FlowStats& stats = session.flows->stats_of(hearing, Component::rtp);
+    latest = std::max(latest, from_ns(stats.last_forked_ns.load(std::memory_order_relaxed)));
+  }
   return latest;
 }
 

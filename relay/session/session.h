@@ -14,6 +14,7 @@
 #include "relay/base/endpoint.h"
 #include "relay/flow/decide.h"
 #include "relay/flow/flow.h"
+#include "relay/flow/forwarding_plane.h"
 #include "relay/flow/source.h"
 #include "relay/flow/tap.h"
 #include "relay/flow/transform.h"
@@ -67,6 +68,20 @@ struct Notification {
   std::string socket, tag;
 };
 
+// Ties of a session that others are copied into, or that is copied into others; forks.cc.
+struct SessionForks {
+  struct Copy {
+    uint64_t source_serial = 0;
+    LegId leg = LegId::callee;   // of the source, whose party is copied
+    LegId into = LegId::callee;  // of this session, whose party hears it
+    const Tap* tap = nullptr;    // of the source
+  };
+  std::vector<Copy> from;
+  std::vector<uint64_t> into;  // serials
+  // Of taps that are detached, but may still use this session.
+  std::vector<PlaneTicket> pending;
+};
+
 struct Session {
   uint64_t serial = 0;  // never used twice
   std::string call_id;
@@ -83,6 +98,7 @@ struct Session {
   std::vector<Answer> answers;  // oldest first; the last is where media to the callee goes
   std::string rejected_tag;     // the to-tag whose D made it linger
   std::unique_ptr<Notification> notification;
+  std::unique_ptr<SessionForks> forks;
   FlowGroupSpec spec;  // as last told to the plane
   std::unique_ptr<FlowGroup> flows;
 

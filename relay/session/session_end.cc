@@ -157,7 +157,8 @@ void SessionManager::linger(Session& session, std::string_view rejected) {
   session.rejected_tag = rejected;
   session.answers.clear();
   session.spec.complete = false;
-  detach_all(session);
+  end_forks_into(session);
+  end_forks_of(session, detach_all(session));
   plane_.update(*session.flows, session.spec);
   lingering_.push_back(session.serial);
   arm_no_later(session);
@@ -183,7 +184,9 @@ void SessionManager::end(Session& session) {
   if (!session.lingering) count_end(session);
   log_debug("session ended call_id={} from_tag={}", quoted(session.call_id),
             quoted(session.from_tag));
+  end_forks_into(session);
   const PlaneTicket ticket = plane_.remove(*session.flows);
+  end_forks_of(session, ticket);
   graveyard_.add(table_.take(session), ticket);
   if (graveyard_.size() <= kSweepAtOnceMax) graveyard_.sweep();
 }

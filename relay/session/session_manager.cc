@@ -141,7 +141,8 @@ SessionManager::Answered SessionManager::answer(Session& session, LegId answered
                                                 bool is_update) {
   SessionLeg& leg = session.leg(answered);
   std::optional<PortPair> replaced;
-  if (!leg.ports || request.new_port) {
+  const bool opens = !leg.ports || request.new_port;
+  if (opens) {
     LocalPlan plan = leg.local;
     if (plans.forced) plan = plans.by_leg[index(answered)];
     if (!plans.forced && plans.for_new_port && request.new_port) {
@@ -168,7 +169,10 @@ SessionManager::Answered SessionManager::answer(Session& session, LegId answered
   describe(session, other(answered), request);
 
   const PlaneTicket ticket = plane_.update(*session.flows, session.spec);
-  if (replaced) graveyard_.add(std::move(*replaced), ticket);
+  std::shared_ptr<void> closing;
+  if (replaced) closing = std::make_shared<PortPair>(std::move(*replaced));
+  if (opens) move_forks(session, answered, closing);
+  if (closing) graveyard_.add(std::move(closing), ticket);
   arm_no_later(session);
   return media_answer(session, answered);
 }

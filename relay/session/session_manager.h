@@ -127,12 +127,18 @@ class SessionManager {
   // False when the leg has LegSpec::kTapsMax of them.
   bool attach(Session& session, LegId leg, std::unique_ptr<Tap> tap);
   // These free what was attached before, once the plane has let go of it.
-  void detach(Session& session, LegId leg, const Tap& tap);
+  PlaneTicket detach(Session& session, LegId leg, const Tap& tap);
   void set_transform(Session& session, LegId leg, std::unique_ptr<Transform> transform);
   void set_source(Session& session, LegId leg, std::unique_ptr<Source> source);
   // A pair to send copies of a leg's media to `to` from, on the local address that the kernel would
   // use towards it, with the leg's TOS.
   tl::expected<PortPair, Refused> open_ports_towards(const Endpoint& to, const SessionLeg& leg);
+
+  // Copies the RTP and RTCP of both parties of `source` to those of `target` until that one ends;
+  // what `first` of the source sends goes to the party of `first_into`. The parties of the target
+  // are not heard from then on. False for one and the same session, or when a leg has too many
+  // taps.
+  bool fork(Session& source, LegId first, Session& target, LegId first_into);
 
   std::optional<SessionTable::Match> find(std::string_view call_id, std::string_view from,
                                           std::optional<std::string_view> to) const {
@@ -198,7 +204,13 @@ class SessionManager {
   template <typename Part>
   void replace(Session& session, std::unique_ptr<Part>& part, std::unique_ptr<Part> by);
   PlaneTicket name_attachments(Session& session);
-  void detach_all(Session& session);
+  PlaneTicket detach_all(Session& session);
+
+  // forks.cc
+  const Tap* copy_to(Session& source, LegId leg, Session& target, LegId into);
+  void move_forks(Session& target, LegId into, std::shared_ptr<void> replaced);
+  void end_forks_into(Session& target);
+  void end_forks_of(Session& source, const PlaneTicket& ticket);
 
   // local_choice.cc
   tl::expected<Plans, Refused> choose_local(const MediaRequest& request);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <set>
 #include <utility>
 
@@ -16,6 +17,27 @@ namespace relay {
 
 class FakePlane final : public ForwardingPlane {
  public:
+  // Says when it is freed.
+  class FakeForkTap final : public Tap {
+   public:
+    FakeForkTap(FakePlane& plane, FlowGroup& into, int from_socket, LegId leg)
+        : target(into), socket(from_socket), target_leg(leg), plane_(plane) {
+      plane_.forks.insert(this);
+    }
+    ~FakeForkTap() override { plane_.forks.erase(this); }
+    TapAnswer offer(const TappedPacket&) override { return TapAnswer::relay; }
+    bool wants(PacketKind) const override { return true; }
+    const char* name() const override { return "fork"; }
+
+    FlowGroup& target;
+    const int socket;
+    const LegId target_leg;
+
+   private:
+    FakePlane& plane_;
+  };
+  std::set<const FakeForkTap*> forks;
+
   explicit FakePlane(const Clock& clock) : clock_(clock) {}
 
   std::function<void(const char*)> on_call;
@@ -46,6 +68,9 @@ class FakePlane final : public ForwardingPlane {
   }
   FlowPath path_of(const FlowGroup&, LegId, Component) const override {
     return {false, "no fast path"};
+  }
+  std::unique_ptr<Tap> fork_into(FlowGroup& target, const FlowGroupSpec& spec, LegId leg) override {
+    return std::make_unique<FakeForkTap>(*this, target, spec.legs[index(leg)].sockets[0], leg);
   }
   PlaneCounters counters() const override { return counters_; }
 

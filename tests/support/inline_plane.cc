@@ -40,6 +40,25 @@ std::string imbalance_of(const FlowGroup& group) {
 
 }  // namespace
 
+class InlinePlane::OutletForkTap final : public ForkTap {
+ public:
+  OutletForkTap(InlinePlane& plane, FlowGroup& target, LegId leg, const LegSpec& spec)
+      : ForkTap(target, leg, plane.totals_of_threads_), plane_(plane), spec_(spec) {}
+
+ private:
+  int send(Component component, const Endpoint& destination, Bytes bytes) override {
+    plane_.outlet_(local_endpoint(spec_, component), destination, bytes);
+    return 0;
+  }
+  InlinePlane& plane_;
+  const LegSpec spec_;
+};
+
+std::unique_ptr<Tap> InlinePlane::fork_into(FlowGroup& target, const FlowGroupSpec& spec,
+                                            LegId leg) {
+  return std::make_unique<OutletForkTap>(*this, target, leg, spec.legs[index(leg)]);
+}
+
 void InlinePlane::install(FlowGroup& group, const FlowGroupSpec& spec) {
   RELAY_ASSERT(groups_.emplace(&group, groups_.size()).second);
   apply_spec(group, spec, clock_.now());

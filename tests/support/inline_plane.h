@@ -2,6 +2,7 @@
 // Packets come in by receive() and go out through the outlet the test gives.
 #pragma once
 
+#include <array>
 #include <deque>
 #include <functional>
 #include <map>
@@ -10,6 +11,7 @@
 #include <unordered_map>
 
 #include "relay/base/clock.h"
+#include "relay/dataplane/fork_tap.h"
 #include "relay/dataplane/relay_packet.h"
 #include "relay/flow/forwarding_plane.h"
 
@@ -32,6 +34,7 @@ class InlinePlane final : public ForwardingPlane, private PacketSender {
   FlowPath path_of(const FlowGroup&, LegId, Component) const override {
     return {false, "no fast path"};
   }
+  std::unique_ptr<Tap> fork_into(FlowGroup& target, const FlowGroupSpec& spec, LegId leg) override;
   PlaneCounters counters() const override;
 
   // One datagram from the network; nothing when no socket is open there.
@@ -49,6 +52,8 @@ class InlinePlane final : public ForwardingPlane, private PacketSender {
     Component component = Component::rtp;
   };
 
+  class OutletForkTap;
+
   int send(FlowGroup& group, LegId leg, Component component, const Endpoint& destination,
            Bytes bytes) override;
   void bind(FlowGroup& group);
@@ -61,6 +66,7 @@ class InlinePlane final : public ForwardingPlane, private PacketSender {
   std::map<FlowGroup*, uint64_t> groups_;  // and when they came, for messages
   std::unordered_map<Endpoint, Socket> sockets_;
   PlaneTotals totals_;
+  const std::array<PlaneTotals*, 1> totals_of_threads_{&totals_};
   uint64_t removed_received_ = 0;  // by groups that are gone
   std::string first_imbalance_;    // of a group that is gone
   std::deque<Instant> issued_;     // by sequence number, from 1
