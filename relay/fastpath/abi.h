@@ -9,7 +9,7 @@
 #include "relay/rtp/sequence_core.h"
 
 static const __u64 kFastpathMagic = 0x52656C6179427066ULL;
-static const __u32 kFastpathLayout = 1;
+static const __u32 kFastpathLayout = 2;
 
 enum { kFastpathIpv4 = 4, kFastpathIpv6 = 6 };
 

@@ -39,17 +39,18 @@ struct RtpStreamState {
   // A run is a stretch of one SSRC's sequence numbers without a jump; these are extended ones. The
   // first of a run starts one cycle up, so that a straggler from before a wrap fits below it.
   __u64 run_lowest, run_highest, run_received, run_duplicates;
-  __u64 closed_sent, closed_received, closed_duplicates;  // the runs before this one
-  __u64 parse_errors;
+  // What every packet touches comes first, in as few cache lines as may be.
+  __u32 ssrc_changes, ssrc_last;
+  __u8 run_open, ssrc_known, arrival_known, payload_type_known;
+  __u8 payload_type_last, newest_jitter, reserved[2];
   __u64 last_arrival_ns, longest_gap_ns;
   __u64 jitter_sum_q, jitter_max_q, jitter_samples;
+  __u64 closed_sent, closed_received, closed_duplicates;  // the runs before this one
+  __u64 parse_errors;
   // Which of the last 2048 sequence numbers of the run came. The oldest one a packet of the run
   // can have is 1071 behind the highest: straggler 65001 after a wrap to 535.
   __u64 seen[kRtpSeenWords];
   struct RtpJitterState jitter[kRtpJitterStates];
-  __u32 ssrc_changes, ssrc_last;
-  __u8 run_open, ssrc_known, arrival_known, payload_type_known;
-  __u8 payload_type_last, newest_jitter, reserved[2];
 };
 
 // The fields of a packet whose header adds up.
