@@ -62,6 +62,10 @@ Result<void> Daemon::open() {
   // Last: sockets and pid file may need what an unprivileged user lacks.
   const auto keep = fast_path_->available() ? KeptCapabilities::bpf : KeptCapabilities::none;
   if (auto dropped = drop_privileges(startup.user, startup.group, keep); !dropped) return dropped;
+  // As the user who has to open the files again when they were rotated.
+  auto accounting = Accounting::start({startup.acct_csv_file, startup.acct_json_file}, *sessions_);
+  if (!accounting) return tl::unexpected(accounting.error());
+  accounting_ = std::move(*accounting);
   if (auto written = pid_file_.write(); !written) return written;
   if (recorder_) {
     // Calls are worth more than their recordings.

@@ -4,6 +4,7 @@
 
 #include <memory>
 
+#include "relay/acct/accounting.h"
 #include "relay/base/clock.h"
 #include "relay/base/process.h"
 #include "relay/base/result.h"
@@ -56,6 +57,7 @@ class Daemon {
   std::unique_ptr<WorkerPool> slow_path_;
   std::unique_ptr<Fastpath> fast_path_;
   std::unique_ptr<Offloader> plane_;
+  std::unique_ptr<Accounting> accounting_;
   std::unique_ptr<SessionManager> sessions_;
   std::unique_ptr<TimeoutReporter> timeouts_;
   std::unique_ptr<Dispatcher> dispatcher_;

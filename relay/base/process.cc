@@ -4,6 +4,7 @@
 #include <fmt/core.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <pthread.h>
 #include <pwd.h>
 #include <sched.h>
 #include <sys/prctl.h>
@@ -230,6 +231,15 @@ Result<void> set_realtime_policy(const std::string& policy) {
     return fail_errno("cannot set the realtime scheduling policy " + policy);
   }
   return {};
+}
+
+void enter_background_thread(const char* name) {
+  pthread_setname_np(pthread_self(), name);
+  sigset_t all;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, nullptr);
+  const sched_param parameters{};
+  ::sched_setscheduler(0, SCHED_OTHER, &parameters);  // to give it up is never refused
 }
 
 void ignore_broken_pipes() {

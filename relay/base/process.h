@@ -96,6 +96,12 @@ Result<void> set_nice(int nice);
 // "fifo" or "rr", at the highest priority, for the calling thread and those it starts.
 Result<void> set_realtime_policy(const std::string& policy);
 
+// --- threads ---
+
+// First thing in a thread that may wait for disks and networks: its name (up to 15 characters),
+// no signals, and no realtime policy.
+void enter_background_thread(const char* name);
+
 // --- signals ---
 
 // End the daemon; the second one ends it at once. As rtpproxy.

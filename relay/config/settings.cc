@@ -340,8 +340,6 @@ void add_notices(StartupConfig& startup) {
   };
   add(startup.record_all && startup.record_directory.empty(),
       "-a: no session is recorded without a recording directory, -r");
-  add(!startup.acct_csv_file.empty() || !startup.acct_json_file.empty(),
-      "--acct-csv, --acct-json: call records are not part of this version");
   add(!startup.hep_collectors.empty(), "--hep: HEP is not part of this version");
 }
 

@@ -6,6 +6,7 @@
 
 #include "ctlproto/error_codes.h"
 #include "relay/control/handlers.h"
+#include "relay/session/party_figures.h"
 
 namespace relay {
 namespace {
@@ -21,15 +22,6 @@ struct QueryView {
   const FlowFigures& rtp(LegId leg) const { return figures[index(leg)]; }
   const AnalyserTotals& analysis() const { return rtp(first).analysis; }
 };
-
-uint64_t refused_packets(const FlowFigures& stats) {
-  uint64_t sum = 0;
-  for (const DropReason reason : {DropReason::session_incomplete, DropReason::source_refused,
-                                  DropReason::candidate, DropReason::not_rtp}) {
-    sum += stats.drops[static_cast<size_t>(reason)];
-  }
-  return sum;
-}
 
 std::string to_text(uint64_t value) {
   return fmt::format("{}", value);
@@ -58,7 +50,7 @@ constexpr std::array kFields{
           [](const QueryView& v) {
             uint64_t dropped = 0;
             for (const LegId leg : kLegs) {
-              dropped += v.rtp(leg).dropped() - refused_packets(v.rtp(leg));
+              dropped += packets_dropped(v.rtp(leg));
             }
             return to_text(dropped);
           }},
@@ -92,13 +84,6 @@ void append(std::string& reply, const Field& field, const QueryView& view, bool 
 }
 
 }  // namespace
-
-uint64_t packets_in(const FlowFigures& stats) {
-  const uint64_t refused = refused_packets(stats);
-  const uint64_t received = stats.received;
-  // Read while the plane counts on: never below zero.
-  return received > refused ? received - refused : 0;
-}
 
 std::string handle(HandlerContext& context, const ctlproto::Query& request) {
   namespace error = ctlproto::error;

@@ -73,6 +73,7 @@ std::string refused(HandlerContext& context, std::string_view verb, std::string_
 MediaRequest to_media_request(const ctlproto::MediaModifiers& modifiers,
                               const ctlproto::MediaAddress& media) {
   MediaRequest request;
+  request.hold = media.kind == ctlproto::MediaAddress::Kind::hold;
   if (media.kind == ctlproto::MediaAddress::Kind::endpoint) {
     if (const auto address = IpAddress::parse(media.address)) {
       request.media = Endpoint{*address, media.port};

@@ -93,10 +93,6 @@ int to_error_code(Refusal refusal);
 // What -a asks for. A failure is logged; the call goes on.
 void record_new_session(HandlerContext& context, Session& session);
 
-// --- handle_query.cc ---
-// Packets of a flow that its party really sent: without those refused before they counted.
-uint64_t packets_in(const FlowFigures& figures);
-
 // --- handle_stats.cc ---
 // rtpproxy's npkts_rcvd: what came before a session was complete does not count.
 uint64_t received_by_complete_sessions(const PlaneCounters& traffic);

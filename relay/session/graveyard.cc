@@ -35,7 +35,10 @@ void Graveyard::sweep() {
       ++grave;
       continue;
     }
-    if (grave->session) add_up(*grave->session);
+    if (grave->session) {
+      add_up(*grave->session);
+      if (settled_callback_) settled_callback_(*grave->session);
+    }
     grave = graves_.erase(grave);
   }
 }

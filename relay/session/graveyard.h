@@ -3,8 +3,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <memory>
+#include <utility>
 
 #include "relay/flow/forwarding_plane.h"
 #include "relay/session/session.h"
@@ -18,6 +20,8 @@ struct EndedTotals {
   uint64_t without_rtp = 0, one_way_rtp = 0, without_rtcp = 0, one_way_rtcp = 0;
 };
 
+using SettledCallback = std::function<void(const Session&)>;
+
 class Graveyard {
  public:
   explicit Graveyard(const ForwardingPlane& plane) : plane_(plane) {}
@@ -26,6 +30,8 @@ class Graveyard {
   void add(std::unique_ptr<Session> session, const PlaneTicket& ticket);
   // Ports, or a tap, transform or source, that a session no longer uses.
   void add(std::shared_ptr<void> part, const PlaneTicket& ticket);
+  // Called for each ended session before it is freed.
+  void on_settled(SettledCallback callback) { settled_callback_ = std::move(callback); }
   // Lets go of what has settled.
   void sweep();
   // At the very end: what a plane still holds must not be freed under it, so it is left to the
@@ -47,6 +53,7 @@ class Graveyard {
   const ForwardingPlane& plane_;
   std::list<Grave> graves_;
   EndedTotals totals_;
+  SettledCallback settled_callback_;
 };
 
 }  // namespace relay

@@ -43,6 +43,9 @@ struct LocalPlan {
   const std::string* advertised = nullptr;  // in the settings; nullptr: none
 };
 
+// How a session came to its end.
+enum class SessionEnd : uint8_t { deleted, timed_out, shut_down };
+
 struct SessionLeg {
   std::optional<PortPair> ports;
   LocalPlan local;
@@ -52,6 +55,8 @@ struct SessionLeg {
   std::string codecs;     // payload types as bytes, as the party's SDP named them
   uint16_t ptime_ms = 0;  // `z` of the party's last U or L; 0: none
   Instant refreshed{};    // by a command
+  bool on_hold = false;   // its party is, by the last command that described it: 0.0.0.0 or ::
+  uint32_t holds = 0;     // how often it was put on hold
   // SessionManager::attach and its like; `spec` names them to the plane.
   std::vector<std::unique_ptr<Tap>> taps;
   std::unique_ptr<Transform> transform;
@@ -93,6 +98,8 @@ struct Session {
   bool lingering = false;
   bool answered_without_tag = false;
   Instant created{};
+  Instant ended{};  // since when it is lingering or gone
+  SessionEnd ending = SessionEnd::deleted;
   Instant lingers_until{};
   Instant armed_at{};           // when the deadline queue looks at it next
   std::vector<Answer> answers;  // oldest first; the last is where media to the callee goes

@@ -150,7 +150,7 @@ void SessionManager::drop_answer(Session& session, std::string_view tag) {
 }
 
 void SessionManager::linger(Session& session, std::string_view rejected) {
-  count_end(session);
+  count_end(session, SessionEnd::deleted);
   session.lingering = true;
   note(session, SessionEvent::lingering);
   session.lingers_until = clock_.now() + limits_.fork_grace;
@@ -175,13 +175,15 @@ bool SessionManager::evict_oldest_lingering() {
   return false;
 }
 
-void SessionManager::count_end(const Session& session) {
+void SessionManager::count_end(Session& session, SessionEnd how) {
+  session.ended = clock_.now();
+  session.ending = how;
   ++counters_.destroyed;
   counters_.total_duration += clock_.now() - session.created;
 }
 
-void SessionManager::end(Session& session) {
-  if (!session.lingering) count_end(session);
+void SessionManager::end(Session& session, SessionEnd how) {
+  if (!session.lingering) count_end(session, how);
   log_debug("session ended call_id={} from_tag={}", quoted(session.call_id),
             quoted(session.from_tag));
   end_forks_into(session);
@@ -191,10 +193,10 @@ void SessionManager::end(Session& session) {
   if (graveyard_.size() <= kSweepAtOnceMax) graveyard_.sweep();
 }
 
-void SessionManager::remove_all() {
+void SessionManager::remove_all(SessionEnd how) {
   for (auto sessions = table_.after(0, kRemoveAllStep); !sessions.empty();
        sessions = table_.after(0, kRemoveAllStep)) {
-    for (Session* session : sessions) end(*session);
+    for (Session* session : sessions) end(*session, how);
   }
 }
 

@@ -41,7 +41,7 @@ SessionManager::SessionManager(SessionSettings settings, const SessionLimits& li
 }
 
 SessionManager::~SessionManager() {
-  remove_all();
+  remove_all(SessionEnd::shut_down);
   for (int i = 0; i < kShutdownSettleTries && !graveyard_.empty(); ++i) {
     graveyard_.sweep();
     if (!graveyard_.empty()) std::this_thread::sleep_for(kSettleStep);
@@ -133,6 +133,7 @@ SessionManager::Answered SessionManager::create(const MediaRequest& request, con
   arm(session, session.deadline(limits_.ttl));
   log_info("session created call_id={} from_tag={} local={}", quoted(session.call_id),
            quoted(session.from_tag), callee.local.to_string());
+  if (open_callback_) open_callback_(session);
   return media_answer(session, LegId::callee);
 }
 
@@ -199,7 +200,11 @@ tl::expected<void, Refused> SessionManager::open_leg(Session& session, LegId id,
 // except for the address: an unusable one, or hold, leaves the last good one in place.
 void SessionManager::describe(Session& session, LegId described, const MediaRequest& request) {
   LegSpec& spec = session.leg_spec(described);
+  SessionLeg& leg = session.leg(described);
   ++spec.signalled_count;
+  // As rtpproxy counts it: an address that is unusable tells nothing about hold.
+  if (request.hold) ++leg.holds;
+  if (request.hold || request.media) leg.on_hold = request.hold;
   // Port 0 rejects a stream (RFC 3264 §6); there is nowhere to send.
   if (!request.media || request.media->port == 0) {
     note(session, SessionEvent::held, described);
@@ -213,8 +218,8 @@ void SessionManager::describe(Session& session, LegId described, const MediaRequ
                               : request.symmetry == Symmetry::asymmetric;
   spec.policy = asymmetric ? LatchPolicy::asymmetric : settings_.policy;
   spec.with_codecs = !request.codecs.empty();
-  session.leg(described).codecs = request.codecs;
-  session.leg(described).ptime_ms = request.ptime_ms;
+  leg.codecs = request.codecs;
+  leg.ptime_ms = request.ptime_ms;
   if (described == LegId::callee) note_answer(session, request);
 }
 
@@ -280,6 +285,7 @@ void SessionManager::resurrect(Session& session) {
   ++counters_.created;
   ++counters_.resurrected;
   log_info("session revived by another branch call_id={}", quoted(session.call_id));
+  if (open_callback_) open_callback_(session);
 }
 
 tl::expected<PortPair, PoolFailure> SessionManager::open_ports(const IpAddress& local) {
@@ -364,7 +370,7 @@ void SessionManager::expire() {
                quoted(session->from_tag));
       if (timeout_callback_) timeout_callback_(*session);
     }
-    end(*session);
+    end(*session, SessionEnd::timed_out);
   }
 }
 

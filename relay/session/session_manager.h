@@ -59,6 +59,7 @@ struct MediaRequest {
   std::optional<std::string_view> to_tag;
   // The described party's media address. Nothing: unusable or on hold, both change nothing.
   std::optional<Endpoint> media;
+  bool hold = false;  // 0.0.0.0 or ::
   Symmetry symmetry = Symmetry::unset;
   std::vector<NetworkSide> sides;  // e, i: at most two
   bool ipv6 = false;
@@ -117,7 +118,7 @@ class SessionManager {
   // D: how many sessions it touched, including those that survive it.
   size_t remove(std::string_view call_id, std::string_view from, std::optional<std::string_view> to,
                 bool weak);
-  void remove_all();
+  void remove_all(SessionEnd how = SessionEnd::deleted);
   // Bounds inactivity of a leg (of both unless TTLs are independent), starting now.
   void set_ttl(Session& session, LegId leg, std::chrono::seconds ttl);
   // False on an IPv6 leg, as in rtpproxy, or when the kernel refuses.
@@ -153,6 +154,11 @@ class SessionManager {
   void expire();
   using TimeoutCallback = std::function<void(const Session&)>;
   void on_timeout(TimeoutCallback callback) { timeout_callback_ = std::move(callback); }
+  // A session has been created, or revived by another branch, and the plane knows it.
+  using OpenCallback = std::function<void(Session&)>;
+  void on_open(OpenCallback callback) { open_callback_ = std::move(callback); }
+  // A session is gone and its figures are final, for the plane has let go.
+  void on_settled(SettledCallback callback) { graveyard_.on_settled(std::move(callback)); }
 
   // Slow shutdown: new sessions are refused; drained() once no session is left.
   void start_draining() { draining_ = true; }
@@ -229,8 +235,8 @@ class SessionManager {
                std::optional<std::string_view> partner);
   void drop_answer(Session& session, std::string_view tag);
   void linger(Session& session, std::string_view rejected);
-  void count_end(const Session& session);
-  void end(Session& session);
+  void count_end(Session& session, SessionEnd how);
+  void end(Session& session, SessionEnd how = SessionEnd::deleted);
   bool evict_oldest_lingering();
 
   SessionSettings settings_;
@@ -244,6 +250,7 @@ class SessionManager {
   OverloadGuard overload_;
   SessionCounters counters_;
   TimeoutCallback timeout_callback_;
+  OpenCallback open_callback_;
   std::priority_queue<Wake, std::vector<Wake>, std::greater<>> wakes_;
   std::deque<uint64_t> lingering_;  // serials, oldest first; some may have gone
   bool draining_ = false;

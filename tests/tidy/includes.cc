@@ -30,6 +30,7 @@ const std::vector<Layer>& layers() {
       {"relay/voice/",
        {"relay/media/", "relay/flow/", "relay/rtp/", "relay/config/", "relay/base/"}},
       {"relay/state/", {"relay/session/", "relay/flow/", "relay/base/"}},
+      {"relay/acct/", {"relay/session/", "relay/flow/", "relay/rtp/", "relay/base/"}},
       {"relay/control/",
        {"relay/session/", "relay/voice/", "relay/media/", "relay/flow/", "relay/rtp/",
         "relay/config/", "relay/base/", "ctlproto/"}},

@@ -30,6 +30,7 @@ const std::vector<ManualRule>& manual_rules() {
       {"relay/voice/voice_event.def", "VOICE_EVENT", 1, "", "man/rtpp-voice.7"},
       {"relay/voice/voice_error.def", "VOICE_ERROR", 1, "", "man/rtpp-voice.7"},
       {"relay/voice/voice_counter.def", "VOICE_COUNTER", 0, "", "man/rtpp-voice.7"},
+      {"relay/acct/counter.def", "COUNTER", 0, "", "man/rtpp-relay.8"},
       {"relay/control/control_counter.def", "COUNTER", 0, "", "man/rtpp-relay.8"},
       {"relay/media/record_counter.def", "RECORD_COUNTER", 0, "", "man/rtpp-relay.8"},
       {"relay/control/stats.def", "STATS", 0, "", "man/rtpp-control.7"},

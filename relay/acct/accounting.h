@@ -1,0 +1,34 @@
+// What is told to others about calls: a record of each session that has ended. Control thread.
+#pragma once
+
+#include <memory>
+
+#include "relay/acct/call_record_writer.h"
+#include "relay/acct/counters.h"
+#include "relay/base/result.h"
+#include "relay/session/session_manager.h"
+
+namespace relay {
+
+struct AcctSettings {
+  std::string csv_file, json_file;  // empty: none
+};
+
+class Accounting {
+ public:
+  // Hears of sessions from `sessions`, also those that it ends in its destructor: outlives it.
+  static Result<std::unique_ptr<Accounting>> start(const AcctSettings& settings,
+                                                   SessionManager& sessions);
+
+  // Says in the log what was lost.
+  ~Accounting();
+
+  const AcctCounters& counters() const { return *counters_; }
+
+ private:
+  Accounting() = default;
+  const std::shared_ptr<AcctCounters> counters_ = std::make_shared<AcctCounters>();
+  std::unique_ptr<CallRecordWriter> records_;  // may be null
+};
+
+}  // namespace relay
