@@ -18,6 +18,14 @@ Duration cpu_time_used() {
   return to_duration(usage.ru_utime) + to_duration(usage.ru_stime);
 }
 
+AcctSettings to_acct_settings(const StartupConfig& startup, size_t worker_threads) {
+  AcctSettings settings{startup.acct_csv_file, startup.acct_json_file, {}, worker_threads};
+  for (const HepCollectorConfig& collector : startup.hep_collectors) {
+    settings.collectors.push_back({collector.tcp, collector.endpoint, collector.capture_id});
+  }
+  return settings;
+}
+
 }  // namespace
 
 Daemon::Daemon(const Config& config, PidFile pid_file)
@@ -63,7 +71,7 @@ Result<void> Daemon::open() {
   const auto keep = fast_path_->available() ? KeptCapabilities::bpf : KeptCapabilities::none;
   if (auto dropped = drop_privileges(startup.user, startup.group, keep); !dropped) return dropped;
   // As the user who has to open the files again when they were rotated.
-  auto accounting = Accounting::start({startup.acct_csv_file, startup.acct_json_file}, *sessions_);
+  auto accounting = Accounting::start(to_acct_settings(startup, slow_path_->threads()), *sessions_);
   if (!accounting) return tl::unexpected(accounting.error());
   accounting_ = std::move(*accounting);
   if (auto written = pid_file_.write(); !written) return written;

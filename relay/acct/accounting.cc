@@ -29,11 +29,26 @@ Result<std::unique_ptr<Accounting>> Accounting::start(const AcctSettings& settin
       writer->write(to_call_record(session, wall_offset_now()));
     });
   }
+  if (!settings.collectors.empty()) {
+    auto hep =
+        HepExporter::start(settings.collectors, settings.worker_threads, accounting->counters_);
+    if (!hep) return tl::unexpected(hep.error());
+    accounting->hep_ = std::move(*hep);
+    sessions.on_open([&sessions, exporter = accounting->hep_.get()](Session& session) {
+      const auto call_id = std::make_shared<const std::string>(session.call_id);
+      for (const LegId leg : kLegs) {
+        if (!sessions.attach(session, leg, exporter->tap(call_id))) {
+          log_warning("no RTCP reports of a leg call_id={}", quoted(*call_id));
+        }
+      }
+    });
+  }
   return accounting;
 }
 
 Accounting::~Accounting() {
   records_.reset();
+  hep_.reset();
   for (const AcctCounterRow& row : kAcctCounterRows) {
     const uint64_t count = (*counters_.*row.value).get();
     if (row.is_loss && count != 0) log_error("{}={}: {}", row.name, count, row.meaning);

@@ -1,10 +1,14 @@
-// What is told to others about calls: a record of each session that has ended. Control thread.
+// What is told to others about calls: a record of each session that has ended, and the reports of
+// the parties' RTCP. Control thread.
 #pragma once
 
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "relay/acct/call_record_writer.h"
 #include "relay/acct/counters.h"
+#include "relay/acct/hep_exporter.h"
 #include "relay/base/result.h"
 #include "relay/session/session_manager.h"
 
@@ -12,6 +16,8 @@ namespace relay {
 
 struct AcctSettings {
   std::string csv_file, json_file;  // empty: none
+  std::vector<HepCollectorSettings> collectors;
+  size_t worker_threads = 0;  // of the slow path
 };
 
 class Accounting {
@@ -29,6 +35,7 @@ class Accounting {
   Accounting() = default;
   const std::shared_ptr<AcctCounters> counters_ = std::make_shared<AcctCounters>();
   std::unique_ptr<CallRecordWriter> records_;  // may be null
+  std::unique_ptr<HepExporter> hep_;           // may be null
 };
 
 }  // namespace relay

@@ -340,7 +340,6 @@ void add_notices(StartupConfig& startup) {
   };
   add(startup.record_all && startup.record_directory.empty(),
       "-a: no session is recorded without a recording directory, -r");
-  add(!startup.hep_collectors.empty(), "--hep: HEP is not part of this version");
 }
 
 Status finish_process(Draft& draft, const ProcessFacts& process) {

@@ -1,5 +1,5 @@
-// Any bytes as the packets of one media port: demux, header view and analyser agree, stay inside
-// the packet, and the analyser's totals stay sane.
+// Any bytes as the packets of one media port: demux, header view, analyser and RTCP reports agree,
+// stay inside the packet, and the analyser's totals stay sane.
 //
 // The input is a row of packets: one byte length, one byte gap to the packet before in units of
 // 4 ms, then the bytes.
@@ -13,6 +13,7 @@
 #include "relay/base/assert.h"
 #include "relay/rtp/analyser.h"
 #include "relay/rtp/demux.h"
+#include "relay/rtp/rtcp.h"
 #include "relay/rtp/rtp_header.h"
 
 namespace {
@@ -32,6 +33,21 @@ void check_view(Bytes packet) {
   RELAY_ASSERT(payload.data() >= packet.data() + 12);
   RELAY_ASSERT(payload.data() + payload.size() <= packet.data() + packet.size());
   RELAY_ASSERT(view->payload_type() <= 127);
+}
+
+void check_reports(Bytes packet) {
+  auto reports = relay::RtcpReports::parse(packet);
+  if (!reports) return;
+  size_t bytes = 0;
+  while (const auto report = reports->next()) {
+    for (uint8_t n = 0; n < report->blocks; ++n) {
+      const relay::RtcpBlock block = report->block(n);
+      RELAY_ASSERT(block.packets_lost >= -(1 << 23) && block.packets_lost < 1 << 23);
+    }
+    RELAY_ASSERT(report->block_bytes.size() == report->blocks * size_t{24});
+    bytes += report->block_bytes.size() + 8;
+  }
+  RELAY_ASSERT(bytes <= packet.size());
 }
 
 void check_totals(const relay::AnalyserTotals& totals, uint64_t fed) {
@@ -57,6 +73,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const Bytes packet = input.subspan(2, packet_bytes);
     input = input.subspan(2 + packet_bytes);
     check_view(packet);
+    check_reports(packet);
     if (relay::demux(packet) != PacketKind::rtp) continue;
     analyser.on_packet(packet, now);
     ++fed;

@@ -81,6 +81,7 @@ class MediaPort:
     def __init__(self, lab, host, address, port, source, mux=False):
         self.name = host
         self.mux = mux
+        self.ssrc = source.ssrc
         self._rtp_socket = lab.udp_socket(host, address, port)
         self._rtcp_socket = None if mux else lab.udp_socket(host, address, port + 1)
         self._sources = {RTP: source, RTCP: ReportSource(source.ssrc)}
