@@ -4,6 +4,7 @@ fastpath_tool. Exit code 77 without the privileges it needs."""
 
 import os
 import socket
+import struct
 import sys
 import threading
 import time
@@ -11,9 +12,9 @@ import time
 sys.dont_write_bytecode = True
 from lab import (
     INSTANCE, PHONE_A, PHONE_A6, PHONE_B, PHONE_B6, PHONE_C, RELAY_A, RELAY_A6, RELAY_B,
-    RELAY_B6, RELAY_C, SO_RCVMARK, STUN, Tool, build_network, check, have_bpffs, ip, new_link,
-    nothing_for,
-    receive, remove_network, rtp, sequences, set_checksum_offload, skip, udp, until)  # noqa: E402
+    RELAY_B6, RELAY_C, SO_RCVMARK, STUN, Tool, build_network, check, have_bpffs, inside, ip,
+    new_link, nothing_for, receive, remove_network, rtp, sequences, set_checksum_offload, skip,
+    udp, until)  # noqa: E402
 
 TAKE_OVERS = 20
 
@@ -240,6 +241,44 @@ def test_mtu_and_routes(tool, _):
     call.close()
 
 
+def hardware_address(namespace, device):
+    with inside(namespace), socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sock:
+        sock.bind((device, 0))
+        return sock.getsockname()[4]
+
+
+def vlan_frame(tag, data):
+    """A datagram of phone a's to 35000, in an Ethernet frame with an 802.1Q tag."""
+    udp_header = struct.pack("!HHHH", 40000, 35000, 8 + len(data), 0)
+    head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 28 + len(data), 0, 0, 64, 17, 0,
+                       socket.inet_aton(PHONE_A), socket.inet_aton(RELAY_A))
+    total = sum(struct.unpack("!10H", head))
+    checksum = ~(total + (total >> 16)) & 0xFFFF
+    head = head[:10] + checksum.to_bytes(2, "big") + head[12:]
+    return (hardware_address("relay", "ra") + hardware_address("a", "eth0") +
+            struct.pack("!HHH", 0x8100, tag, 0x0800) + head + udp_header + data)
+
+
+def test_vlan_tags(tool, _):
+    """On veth the kernel takes the tag off and remembers it beside the packet, as network cards do.
+    Another VLAN's packets are none of the call's; VLAN 0 is a priority and goes to the socket."""
+    call = Call(tool, RELAY_A, PHONE_A, RELAY_B, PHONE_B)
+    call.talk(1, 5)
+    with inside("a"):
+        wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+        wire.bind(("eth0", 0))
+    wire.send(vlan_frame(10, rtp(6)))
+    check(nothing_for(call.b) and nothing_for(call.relay_a, 0.05), "VLAN 10 was taken for ours")
+    wire.send(vlan_frame(5 << 13, rtp(7)))
+    check(sequences(receive(call.relay_a, 1)) == [7], "a priority tag: not at the socket")
+    check(nothing_for(call.b, 0.05), "a tagged packet was relayed")
+    stats = tool.stats(call.flow_forth, "remove")
+    check(stats["received"] == stats["forwarded"] == 5, f"counted {stats}")
+    tool.stats(call.flow_back, "remove")
+    wire.close()
+    call.close()
+
+
 class LiveCall(threading.Thread):
     """Phone a sends 1,000 packets a second while something happens."""
 
@@ -334,8 +373,9 @@ def main():
               tool.status)
         mark = int(tool.ask("mark"))
         for test in (test_call, test_ipv6, test_without_root, test_without_root_by_clsact,
-                     test_checksum_offloads, test_parties_on_this_host, test_new_interface,
-                     test_mtu_and_routes, test_kill_and_take_over, test_shut_down_and_clsact):
+                     test_checksum_offloads, test_vlan_tags, test_parties_on_this_host,
+                     test_new_interface, test_mtu_and_routes, test_kill_and_take_over,
+                     test_shut_down_and_clsact):
             print(test.__name__, flush=True)
             tool = test(tool, mark) or tool
     finally:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What Q and G tell of a call relayed in the kernel, beside the same packets in user space: loss,
-duplicates, disorder, a wrap, a restarted sender and another SSRC in the middle of the offload. Every
-count must agree to within one packet a flow. Exit code 77 where it cannot run."""
+duplicates, disorder, a wrap, a restarted sender and another SSRC in the middle of the offload.
+Every count must agree to within one packet a flow. Exit code 77 where it cannot run."""
 
 import itertools
 import json

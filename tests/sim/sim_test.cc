@@ -25,10 +25,12 @@ std::vector<uint64_t> seeds() {
 
 }  // namespace
 
-TEST_CASE("no seed makes the relay break its promises") {
+namespace {
+
+void play(bool with_fast_path) {
   for (const uint64_t seed : seeds()) {
     CAPTURE(seed);
-    const SimulationReport report = Simulation(seed, kCalls).run();
+    const SimulationReport report = Simulation(seed, kCalls, with_fast_path).run();
     for (const std::string& violation : report.violations) FAIL_CHECK(violation);
     // That nothing broke would mean little if nothing had happened.
     CHECK(report.calls_answered > kCalls / 2);
@@ -39,7 +41,19 @@ TEST_CASE("no seed makes the relay break its promises") {
     CHECK(report.replays > 100);
     CHECK(report.stranger_packets > 10'000);
     CHECK(report.retransmissions_answered > 10);
+    CHECK((report.offloads > 2 * report.calls_answered) == with_fast_path);
+    CHECK(report.returns == report.offloads);
   }
+}
+
+}  // namespace
+
+TEST_CASE("no seed makes the relay break its promises") {
+  play(false);
+}
+
+TEST_CASE("nor while flows move into a kernel and back") {
+  play(true);
 }
 
 TEST_CASE("the same seed plays the same simulation") {

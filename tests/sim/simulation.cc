@@ -31,7 +31,7 @@ Config configuration() {
 
 }  // namespace
 
-Simulation::Simulation(uint64_t seed, int calls)
+Simulation::Simulation(uint64_t seed, int calls, bool with_fast_path)
     : random_(seed),
       queue_(ManualClock().now()),
       network_(queue_, random_, LinkQuality{}),
@@ -41,7 +41,7 @@ Simulation::Simulation(uint64_t seed, int calls)
             if (Strangers::is_stranger(to)) violation("media leaves for " + to.to_string());
             network_.send(from, to, Packet(bytes.begin(), bytes.end()));
           },
-          kPlaneSettlesAfter),
+          kPlaneSettlesAfter, with_fast_path),
       control_(relay_, queue_, random_,
                [this](const std::string& command, const std::string& reply) {
                  trace(command);
@@ -79,6 +79,8 @@ SimulationReport Simulation::run() {
   report_.replays = strangers_.replays();
   report_.commands = control_.executed();
   report_.retransmissions_answered = control_.retransmissions_answered();
+  report_.offloads = relay_.kernel().installs;
+  report_.returns = relay_.kernel().removes;
   return report_;
 }
 
@@ -127,7 +129,7 @@ Endpoint Simulation::relay_port(const std::string& reply, const std::string& com
 
 void Simulation::on_packet(const Endpoint& source, const Endpoint& destination,
                            const Packet& packet) {
-  const auto verdict = relay_.plane().receive(source, destination, packet);
+  const auto verdict = relay_.receive(source, destination, packet);
   const bool forwarded = verdict && verdict->kind == Verdict::Kind::forward;
   if (Strangers::is_stranger(source)) {
     if (forwarded) {
@@ -170,6 +172,7 @@ void Simulation::check_end() {
   expect_none(relay_.sessions().ports().taken(), "port pairs have not come back");
   expect_none(relay_.sessions().unsettled(), "graves are open");
   expect_none(relay_.plane().installed(), "flow groups are in the plane");
+  expect_none(relay_.kernel().installed(), "flows are in the kernel");
   expect_none(control_.cached(relay_.clock().now() + 60s), "replies are in the cache");
   if (const std::string imbalance = relay_.plane().imbalance(); !imbalance.empty()) {
     violation("counters do not balance: " + imbalance);

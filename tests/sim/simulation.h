@@ -26,11 +26,12 @@ struct SimulationReport {
   uint64_t calls_answered = 0, moves = 0, rebinds = 0, holds = 0, forks = 0;
   uint64_t packets_heard = 0, stranger_packets = 0, replays = 0;
   uint64_t commands = 0, retransmissions_answered = 0;
+  uint64_t offloads = 0, returns = 0;  // of flows, with the fast path
 };
 
 class Simulation {
  public:
-  Simulation(uint64_t seed, int calls);
+  Simulation(uint64_t seed, int calls, bool with_fast_path = false);
   SimulationReport run();
 
  private:

@@ -32,13 +32,18 @@ Result<Config> config_from_options(const std::vector<std::string>& options) {
 }
 
 SimRelay::SimRelay(const Config& config, uint64_t seed, InlinePlane::Outlet outlet,
-                   Duration plane_settles_after)
+                   Duration plane_settles_after, bool with_fast_path)
     : host_(host_addresses()),
+      outlet_(outlet),
       plane_(clock_, std::move(outlet), plane_settles_after),
+      kernel_(clock_),
+      offloader_(plane_, kernel_, clock_),
+      used_(with_fast_path ? static_cast<ForwardingPlane&>(offloader_) : plane_),
       sessions_(seeded(to_session_settings(config.startup), seed),
-                to_session_limits(config.runtime), host_, plane_, clock_),
-      dispatcher_(config.startup, sessions_, plane_, clock_),
+                to_session_limits(config.runtime), host_, used_, clock_),
+      dispatcher_(config.startup, sessions_, used_, clock_),
       next_second_(clock_.now() + 1s) {
+  if (with_fast_path) next_tick_ = clock_.now() + Offloader::kTick;
   log_set_level(LogLevel::critical);  // refusals are part of the play
   sessions_.on_timeout([this](const Session& session) {
     if (!session.notification) return;
@@ -46,10 +51,23 @@ SimRelay::SimRelay(const Config& config, uint64_t seed, InlinePlane::Outlet outl
   });
 }
 
+std::optional<Verdict> SimRelay::receive(const Endpoint& source, const Endpoint& destination,
+                                         Bytes bytes) {
+  const auto outcome = kernel_.receive(source, destination, bytes);
+  if (outcome.goes_to_socket()) return plane_.receive(source, destination, bytes);
+  if (outcome.fate == FakeKernelPlane::Fate::dropped) return std::nullopt;
+  outlet_(outcome.egress, outcome.destination, bytes);
+  return Verdict::forward(LegId::callee, Component::rtp, outcome.destination);
+}
+
 void SimRelay::advance(Duration step) {
   const Instant end = clock_.now() + step;
   while (clock_.now() < end) {
-    clock_.set(std::min(end, next_second_));
+    clock_.set(std::min({end, next_second_, next_tick_}));
+    if (clock_.now() >= next_tick_) {
+      offloader_.tick();
+      next_tick_ += Offloader::kTick;
+    }
     if (clock_.now() < next_second_) continue;
     next_second_ += 1s;
     sessions_.expire();
