@@ -89,7 +89,16 @@ Result<void> Daemon::open_recorder() {
   RecorderSettings settings;
   settings.directory = startup.record_directory;
   settings.spool_directory = startup.spool_directory;
-  settings.format = startup.record_pcap ? RecordFormat::pcap : RecordFormat::adhoc;
+  switch (startup.record_format) {
+    case RecordFormatChoice::adhoc:
+      settings.format = RecordFormat::adhoc;
+      break;
+    case RecordFormatChoice::pcap:
+      settings.format = RecordFormat::pcap;
+      break;
+    case RecordFormatChoice::wav:
+      settings.format = RecordFormat::wav;
+  }
   settings.with_rtcp = !startup.record_no_rtcp;
   settings.threads = WorkerPool::threads_for(startup.worker_threads);
   auto recorder = Recorder::start(settings);

@@ -34,6 +34,19 @@ Status set_fastpath(StartupConfig& startup, const Setting& setting) {
   return {};
 }
 
+Status set_record_format(StartupConfig& startup, const Setting& setting) {
+  if (setting.value == "adhoc") {
+    startup.record_format = RecordFormatChoice::adhoc;
+  } else if (setting.value == "pcap") {
+    startup.record_format = RecordFormatChoice::pcap;
+  } else if (setting.value == "wav") {
+    startup.record_format = RecordFormatChoice::wav;
+  } else {
+    return refuse(setting, "expected adhoc, pcap or wav");
+  }
+  return {};
+}
+
 Status set_fastpath_interface(StartupConfig& startup, const Setting& setting) {
   if (setting.value.empty() || setting.value.size() >= IFNAMSIZ) {
     return refuse(setting, "expected the name of a network interface");

@@ -9,6 +9,7 @@ namespace relay {
 Status set_realtime(StartupConfig& startup, const Setting& setting);
 Status set_latch(StartupConfig& startup, const Setting& setting);
 Status set_fastpath(StartupConfig& startup, const Setting& setting);
+Status set_record_format(StartupConfig& startup, const Setting& setting);
 Status set_fastpath_interface(StartupConfig& startup, const Setting& setting);
 
 }  // namespace relay

@@ -41,6 +41,8 @@ struct LocalAddressConfig {
 
 enum class FastpathChoice : uint8_t { off, automatic, require };
 
+enum class RecordFormatChoice : uint8_t { adhoc, pcap, wav };
+
 enum class LatchPolicyDefault : uint8_t { strict, compat };
 
 enum class NotifyKind : uint8_t {
@@ -97,12 +99,12 @@ struct StartupConfig {
   bool duplicate_small_packets = false;  // -2
   bool numeric_only = false;             // --no_resolve
 
-  std::vector<NotifyTargetConfig> notify_targets;  // -n, --notify
-  std::optional<NotifyTargetConfig> notify_all;    // --notify-all; never tcp_self
-  std::string record_directory, spool_directory;   // -r, -S
-  bool record_pcap = false;                        // -P
-  bool record_all = false;                         // -a
-  bool record_no_rtcp = false;                     // -R
+  std::vector<NotifyTargetConfig> notify_targets;                // -n, --notify
+  std::optional<NotifyTargetConfig> notify_all;                  // --notify-all; never tcp_self
+  std::string record_directory, spool_directory;                 // -r, -S
+  RecordFormatChoice record_format = RecordFormatChoice::adhoc;  // --record-format, -P
+  bool record_all = false;                                       // -a
+  bool record_no_rtcp = false;                                   // -R
 
   // Call records, absolute paths; empty: none.
   std::string acct_csv_file, acct_json_file;       // --acct-csv, --acct-json

@@ -188,7 +188,10 @@ Status apply_records(Draft& draft, const Setting& setting) {
     case OptionId::record_no_rtcp:
       return set_flag(startup.record_no_rtcp, setting);
     case OptionId::record_pcap:
-      return set_flag(startup.record_pcap, setting);
+      if (is_yes(setting)) startup.record_format = RecordFormatChoice::pcap;
+      return {};
+    case OptionId::record_format:
+      return set_record_format(startup, setting);
     case OptionId::record_all:
       return set_flag(startup.record_all, setting);
     case OptionId::acct_csv:

@@ -38,6 +38,11 @@ struct Wanted {
   bool is_exclusive = false;
 };
 
+// Both directions go into one file, and RTCP nowhere.
+bool is_sound(const Recorder& recorder) {
+  return recorder.settings().format == RecordFormat::wav;
+}
+
 // Both directions and RTCP go into one file.
 bool takes_one_file(const Recorder& recorder, bool single_file) {
   return single_file && recorder.settings().format == RecordFormat::pcap;
@@ -47,6 +52,7 @@ Wanted files_of_call(const Recorder& recorder, const Session& session, LegId leg
                      bool single_file) {
   const std::string stem = call_stem(session.call_id, session.from_tag);
   const bool with_rtcp = recorder.settings().with_rtcp;
+  if (is_sound(recorder)) return {{file_name(stem, ".wav"), ""}, false};
   if (takes_one_file(recorder, single_file)) {
     const std::string name = file_name(stem, ".pcap");
     return {{name, with_rtcp ? name : ""}, true};
@@ -58,6 +64,7 @@ Wanted files_of_call(const Recorder& recorder, const Session& session, LegId leg
 
 Wanted files_of_name(const Recorder& recorder, const std::string& name, bool single_file) {
   const bool with_rtcp = recorder.settings().with_rtcp;
+  if (is_sound(recorder)) return {{file_name(name, ".wav"), ""}, false};
   if (takes_one_file(recorder, single_file)) {
     const std::string file = file_name(name, "");
     return {{file, with_rtcp ? file : ""}, true};

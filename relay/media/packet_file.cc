@@ -54,6 +54,7 @@ void PacketFile::cut_to_whole_records(size_t written) {
   size_t whole = 0;
   for (const size_t end : ends_) {
     if (end <= written) whole = end;
+    if (end > written) ++lost_;
   }
   // A reader takes half a record for a broken file; if this fails, it has to.
   [[maybe_unused]] const int cut = ::ftruncate(fd_.get(), static_cast<off_t>(file_bytes_ + whole));

@@ -18,6 +18,7 @@ class PacketFile final : public RecordWriter {
   // On failure the file ends with the last record that fitted.
   Result<void> flush() override;
   Result<void> finish() override { return flush(); }
+  uint64_t lost() const override { return lost_; }
 
  private:
   void cut_to_whole_records(size_t written);
@@ -26,7 +27,8 @@ class PacketFile final : public RecordWriter {
   uint16_t* const record_id_;
   RecordBuffer buffer_;
   std::vector<size_t> ends_;  // of the records in `buffer_`
-  uint64_t file_bytes_ = 0;   // written so far
+  uint64_t lost_ = 0;
+  uint64_t file_bytes_ = 0;  // written so far
 };
 
 }  // namespace relay

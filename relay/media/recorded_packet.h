@@ -32,6 +32,8 @@ class RecordWriter {
   virtual Result<void> flush() = 0;
   // flush(), for the last time.
   virtual Result<void> finish() = 0;
+  // Of the packets written, those that a failure kept from the file.
+  virtual uint64_t lost() const { return 0; }
 };
 
 }  // namespace relay

@@ -11,6 +11,7 @@
 #include "relay/base/assert.h"
 #include "relay/base/blocked_signals.h"
 #include "relay/media/packet_file.h"
+#include "relay/media/wav_file.h"
 
 namespace relay {
 
@@ -27,6 +28,7 @@ struct RecordingJob {
   bool opened = false;  // or not: the attempt is over
   // The recorder thread's own. `rtcp_writer` is empty where `rtp_writer` or nobody has it.
   std::unique_ptr<RecordWriter> rtp_writer, rtcp_writer;
+  bool said_what_is_left_out = false;
 };
 
 namespace {
@@ -271,11 +273,20 @@ void Recorder::record(std::span<const std::byte> bytes) {
   packet.bytes = bytes.subspan(sizeof entry);
   RecordWriter& writer = packet.is_rtcp && job.rtcp_writer ? *job.rtcp_writer : *job.rtp_writer;
   const auto written = writer.write(packet);
-  if (!written) return break_off(job, written.error().message);
+  if (written && !*written) return leave_out(job);
   job.packets.add();
   job.bytes.add(packet.bytes.size());
   count(RecordCounter::packets);
   count(RecordCounter::bytes, packet.bytes.size());
+  if (!written) break_off(job, written.error().message);
+}
+
+void Recorder::leave_out(RecordingJob& job) {
+  job.missing.fetch_add(1, std::memory_order_relaxed);
+  count(RecordCounter::undecodable);
+  if (std::exchange(job.said_what_is_left_out, true)) return;
+  log_.warning("recording leaves out packets that are no audio this relay can decode file={}",
+               quoted(job.files.rtp));
 }
 
 // Its command may have been overtaken by its first packet.
@@ -319,6 +330,7 @@ Result<std::unique_ptr<RecordWriter>> Recorder::open_file(RecordingJob& job,
   auto fd = first_directory().create(name);
   if (!fd) return tl::unexpected(fd.error());
   writer_of_[name] = &job;
+  if (settings_.format == RecordFormat::wav) return std::make_unique<WavFile>(std::move(*fd));
   uint16_t* const id = settings_.format == RecordFormat::pcap ? &pcap_id_ : nullptr;
   auto writer = std::make_unique<PacketFile>(std::move(*fd), id);
   if (auto flushed = writer->flush(); !flushed) return tl::unexpected(flushed.error());
@@ -371,6 +383,14 @@ void Recorder::move_to_directory(const RecordingJob& job, const std::string& nam
 
 void Recorder::break_off(RecordingJob& job, const std::string& reason) {
   if (job.state.load(std::memory_order_relaxed) != Recording::State::running) return;
+  for (const auto* writer : {&job.rtp_writer, &job.rtcp_writer}) {
+    const uint64_t lost = *writer ? (*writer)->lost() : 0;
+    job.packets.add(0 - lost);
+    job.missing.fetch_add(lost, std::memory_order_relaxed);
+    counters_[static_cast<size_t>(RecordCounter::packets)].fetch_sub(lost,
+                                                                     std::memory_order_relaxed);
+    count(RecordCounter::after_failure, lost);
+  }
   count(RecordCounter::broken_off);
   log_.warning("recording broken off file={} packets={} reason={}", quoted(job.files.rtp),
                job.packets.get(), reason);

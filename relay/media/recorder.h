@@ -30,7 +30,11 @@
 
 namespace relay {
 
-enum class RecordFormat : uint8_t { adhoc, pcap };
+enum class RecordFormat : uint8_t {
+  adhoc,
+  pcap,
+  wav,  // wav_file.h
+};
 
 enum class RecordCounter : uint8_t {
 #define RECORD_COUNTER(name, help) name,
@@ -155,6 +159,7 @@ class Recorder {
   void end(RecordingJob& job);
   void move_to_directory(const RecordingJob& job, const std::string& name);
   void break_off(RecordingJob& job, const std::string& reason);
+  void leave_out(RecordingJob& job);
   void every_second();
   const RecordDirectory& first_directory() const { return spool_ ? *spool_ : directory_; }
 

@@ -54,6 +54,9 @@ TEST_CASE("options that are accepted") {
   const auto startup = [](auto member) {
     return [member](const Config& c) { return static_cast<bool>(c.startup.*member); };
   };
+  const auto record = [](RecordFormatChoice format) {
+    return [format](const Config& c) { return c.startup.record_format == format; };
+  };
   const std::string user = "root";
   const std::vector<Case> cases = {
       {"-2", {"-2"}, startup(&StartupConfig::duplicate_small_packets)},
@@ -62,7 +65,14 @@ TEST_CASE("options that are accepted") {
       {"-b", {"-b"}, startup(&StartupConfig::sequential_ports)},
       {"-D", {"-D"}, startup(&StartupConfig::keep_working_directory)},
       {"-R", {"-R"}, startup(&StartupConfig::record_no_rtcp)},
-      {"-P", {"-P"}, startup(&StartupConfig::record_pcap)},
+      {"-P", {"-P"}, record(RecordFormatChoice::pcap)},
+      {"--record-format", {"--record-format=wav"}, record(RecordFormatChoice::wav)},
+      {"the last of -P and --record-format holds",
+       {"--record-format=wav", "-P"},
+       record(RecordFormatChoice::pcap)},
+      {"and the other way round",
+       {"-P", "--record-format=adhoc"},
+       record(RecordFormatChoice::adhoc)},
       {"-a", {"-a"}, startup(&StartupConfig::record_all)},
       {"--no_redirect", {"--no_redirect"}, startup(&StartupConfig::keep_standard_streams)},
       {"--no_resolve", {"--no_resolve"}, startup(&StartupConfig::numeric_only)},

@@ -41,6 +41,7 @@ open_files = 4096
 directory = "/var/rec"
 spool_directory = "/var/spool"
 pcap = true
+format = "pcap"
 every_session = true
 without_rtcp = true
 [accounting]
@@ -98,7 +99,7 @@ TEST_CASE("a file with every key: the process and the timeouts") {
   CHECK(startup.nofile_limit == 4096);
   CHECK(startup.record_directory == "/var/rec");
   CHECK(startup.spool_directory == "/var/spool");
-  CHECK(startup.record_pcap);
+  CHECK(startup.record_format == RecordFormatChoice::pcap);
   CHECK(startup.record_all);
   CHECK(startup.acct_csv_file == "/var/acct.csv");
   CHECK(startup.acct_json_file == "/var/acct.json");

@@ -17,7 +17,7 @@ namespace {
 namespace fs = std::filesystem;
 
 struct Options {
-  bool pcap = false, all = false, no_rtcp = false, directory = true;
+  bool pcap = false, wav = false, all = false, no_rtcp = false, directory = true;
 };
 
 // A relay that records.
@@ -27,7 +27,8 @@ class RecordFixture {
     if (options.directory) {
       RecorderSettings settings;
       settings.directory = directory.file("");
-      settings.format = options.pcap ? RecordFormat::pcap : RecordFormat::adhoc;
+      if (options.pcap) settings.format = RecordFormat::pcap;
+      if (options.wav) settings.format = RecordFormat::wav;
       settings.with_rtcp = !options.no_rtcp;
       auto started = Recorder::start(settings);
       REQUIRE(started);
@@ -160,6 +161,12 @@ TEST_CASE("which files a command makes") {
        {.no_rtcp = true},
        {up, answered, {"", "C c name ft;1", "0"}, {"", "C c name tt;1 ft;1", "0"}},
        {"name.rtp"}},
+      {"a sound file, which the other direction joins",
+       {.wav = true},
+       {up, answered, {"", "R c ft", "0"}, {"", "Rs c tt ft", "0"}, {"", "R c ft", "0"}},
+       {"c=ft.wav"}},
+      {"a sound file by name", {.wav = true}, {up, {"", "C c name ft;1", "0"}}, {"name.wav"}},
+      {"-a as sound", {.wav = true, .all = true}, {up, answered}, {"c=ft.wav"}},
       {"-a",
        {.all = true},
        {up, answered},

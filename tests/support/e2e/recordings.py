@@ -1,12 +1,14 @@
 """Reads what the relay has recorded, and compares it with what the phones have sent."""
 
+import audioop
 import shutil
 import socket
 import struct
 import subprocess
 from dataclasses import dataclass
 
-from case import check
+from case import CheckFailed, check
+from media import RTP
 from netlab import CannotRun
 
 
@@ -50,6 +52,21 @@ def read_pcap(path):
         records.append(Record((ip4 or ip6, int(port)), bytes.fromhex(payload), float(at)))
         local.append((to4 or to6, int(to_port)))
     return records, local
+
+
+def check_sound(what, samples, port):
+    """One channel has this phone's audio, sample for sample, from some packet before the first
+    counted one on."""
+    sent = {number: packet[12:] for packet, (kind, number) in port.sent.items() if kind == RTP}
+    heard = {n: audioop.alaw2lin(payload, 2) for n, payload in sent.items()}
+    for first in range(port.counted_from[RTP] + 1):
+        expected = b"".join(heard[n] for n in range(first, port.sent_count[RTP]))
+        at = samples.find(expected)
+        if at >= 0 and at % 2 == 0:
+            silent = samples[:at].count(0) + samples[at + len(expected):].count(0)
+            check(silent == len(samples) - len(expected), f"{what}: something besides the audio")
+            return len(expected) // 2
+    raise CheckFailed(f"{what}: {len(samples) // 2} samples, the audio is not among them")
 
 
 def check_complete(what, records, port, kind, until=None):
