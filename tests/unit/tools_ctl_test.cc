@@ -232,6 +232,24 @@ TEST_CASE("a call is laid out party by party, and what is not told is a dash") {
   CHECK(run_query(context, "c", "", "").code == ExitCode::relay_error);
 }
 
+TEST_CASE("what is recorded and copied is listed below a call") {
+  const auto context = relay_that_answers({
+      {"J session a",
+       R"({"call_id":"a","sessions":[{"from_tag":"ft","caller":{"recordings":[)"
+       R"({"file":"a=ft.o.rtp","state":"broken_off","reason":"write: full","packets":7,)"
+       R"("missing":2}],"copies":[{"to":"192.0.2.9:9000","sent":5,"failed":1}]},)"
+       R"("callee":{"recordings":[{"file":"a=ft.a.rtp","state":"running","packets":4,)"
+       R"("missing":0}],"copies":[]}}]})"},
+  });
+  const auto shown = run_query(context, "a", "", "");
+  CHECK(shown.out.ends_with(
+      "\n"
+      "of      recorded in, copied to  state                     packets  missing\n"
+      "caller  a=ft.o.rtp              broken_off (write: full)        7        2\n"
+      "caller  udp:192.0.2.9:9000      running                         5        1\n"
+      "callee  a=ft.a.rtp              running                         4        0\n"));
+}
+
 TEST_CASE("counters asked twice carry their rate") {
   std::string reply = R"({"packets":{"received":100},"uptime_s":1})";
   const CommandContext context{[&](const std::string&) -> Result<Answer> { return Answer{reply}; },

@@ -16,6 +16,14 @@ def linear_to_alaw(sample):
     return (sign | exponent << 4 | mantissa) ^ 0x55
 
 
+def alaw_to_linear(code):
+    """The 16-bit sample that an A-law byte stands for."""
+    code ^= 0x55
+    exponent, mantissa = code >> 4 & 7, code & 15
+    magnitude = (mantissa << 4) + 8 + (0x100 if exponent else 0) << max(exponent - 1, 0)
+    return magnitude if code & 0x80 else -magnitude
+
+
 def speech(seconds, seed):
     """A-law bytes; another seed is another voice, so no two parties send the same bytes."""
     dice = random.Random(seed)

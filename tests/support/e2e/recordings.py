@@ -1,12 +1,13 @@
 """Reads what the relay has recorded, and compares it with what the phones have sent."""
 
-import audioop
+import array
 import shutil
 import socket
 import struct
 import subprocess
 from dataclasses import dataclass
 
+import audio
 from case import CheckFailed, check
 from media import RTP
 from netlab import CannotRun
@@ -22,7 +23,8 @@ class Record:
 def read_adhoc(path):
     data, at, records = path.read_bytes(), 0, []
     while at < len(data):
-        family, port = struct.unpack_from("=H", data, at)[0], struct.unpack_from("!H", data, at + 2)[0]
+        family, = struct.unpack_from("=H", data, at)
+        port, = struct.unpack_from("!H", data, at + 2)
         ipv6 = family == socket.AF_INET6
         address = socket.inet_ntop(family, data[at + 4:at + (20 if ipv6 else 8)])
         arrival, length = struct.unpack_from("=dH", data, at + 20)
@@ -58,7 +60,10 @@ def check_sound(what, samples, port):
     """One channel has this phone's audio, sample for sample, from some packet before the first
     counted one on."""
     sent = {number: packet[12:] for packet, (kind, number) in port.sent.items() if kind == RTP}
-    heard = {n: audioop.alaw2lin(payload, 2) for n, payload in sent.items()}
+    decoded = [audio.alaw_to_linear(code) for code in range(256)]
+    heard = {n: array.array("h", (decoded[code] for code in payload)).tobytes()
+             for n, payload in sent.items()}
+    samples = samples.tobytes()
     for first in range(port.counted_from[RTP] + 1):
         expected = b"".join(heard[n] for n in range(first, port.sent_count[RTP]))
         at = samples.find(expected)
