@@ -107,8 +107,9 @@ TEST_CASE("the caller is left, the callee right, and their packets are where the
   CHECK(sound.channels == 2);
   REQUIRE(sound.left.size() == 100 * kPacketSamples);
   for (size_t i = 0; i < 100; ++i) {
-    CHECK(at(sound.left, i * kPacketSamples) == kept(static_cast<int16_t>(1000 + 100 * i)));
-    const auto right = i < 50 ? int16_t{0} : kept(static_cast<int16_t>(-1000 - 100 * i));
+    const int n = static_cast<int>(i);
+    CHECK(at(sound.left, i * kPacketSamples) == kept(static_cast<int16_t>(1000 + 100 * n)));
+    const auto right = i < 50 ? int16_t{0} : kept(static_cast<int16_t>(-1000 - 100 * n));
     CHECK(at(sound.right, i * kPacketSamples) == right);
   }
 }
