@@ -168,15 +168,7 @@ PlaneCounters Offloader::counters() const {
   counters.received += retired_.received;
   counters.received_bytes += retired_.received_bytes;
   for (size_t i = 0; i < kDropReasons; ++i) counters.drops[i] += retired_.drops[i];
-  if (in_kernel_ == 0) return counters;
-  for (const auto& [group, watched] : watched_) {
-    for (const auto& leg : group->kernel) {
-      for (const KernelShare& share : leg) {
-        const KernelFlowStats* live = share.live.load(std::memory_order_relaxed);
-        if (live != nullptr) add_to(counters, *live);
-      }
-    }
-  }
+  for (const Live& live : live_) add_to(counters, *live.stats);
   return counters;
 }
 
@@ -204,7 +196,7 @@ Duration Offloader::until_next_tick() const {
 }
 
 void Offloader::look(Watched& watched) {
-  const size_t in_kernel_before = in_kernel_;
+  const size_t in_kernel_before = live_.size();
   if (!watched.spec_settled) watched.spec_settled = slow_path_.settled(watched.spec_ticket);
   bool all_in_kernel = true, is_under_way = !watched.spec_settled;
   for (const LegId leg : kLegs) {
@@ -217,7 +209,7 @@ void Offloader::look(Watched& watched) {
   }
   if (is_under_way) return schedule(watched, Duration(1));
   // A latch that moved just before its flow went down may have been looked at with it.
-  if (in_kernel_ > in_kernel_before) return schedule(watched, kFirstLook);
+  if (live_.size() > in_kernel_before) return schedule(watched, kFirstLook);
   if (all_in_kernel) {
     watched.next_look = Instant::max();
     return;
@@ -294,8 +286,10 @@ void Offloader::go_down(Watched& watched, LegId leg, Component component,
   share.missed = 0;
   share.id = *installed;
   share.passed_by.store(false, std::memory_order_relaxed);
-  share.live.store(kernel_.stats(*installed), std::memory_order_release);
-  ++in_kernel_;
+  const KernelFlowStats* stats = kernel_.stats(*installed);
+  share.live.store(stats, std::memory_order_release);
+  flow.live_at = live_.size();
+  live_.push_back({stats, &flow});
   log_debug("flow offloaded local={} source={} destination={}", wanted.local.to_string(),
             wanted.source.to_string(), wanted.destination.to_string());
 }
@@ -362,7 +356,9 @@ void Offloader::come_back(Watched& watched, LegId leg, Component component,
   share.live.store(nullptr, std::memory_order_release);
   add_to(share.before, report.stats);
   add_to(retired_, report.stats);
-  --in_kernel_;
+  live_[flow.live_at] = live_.back();
+  live_[flow.live_at].flow->live_at = flow.live_at;
+  live_.pop_back();
   if (component == Component::rtp) hand_back(watched, leg, report);
 }
 

@@ -49,7 +49,7 @@ class Offloader final : public ForwardingPlane {
   void tick();
   Duration until_next_tick() const;
   int attention_descriptor() const { return attention_.descriptor(); }
-  size_t flows_in_kernel() const { return in_kernel_; }
+  size_t flows_in_kernel() const { return live_.size(); }
 
  private:
   struct OffloadedFlow {
@@ -62,6 +62,7 @@ class Offloader final : public ForwardingPlane {
     PlaneTicket ticket;
     uint64_t received_at_copy = 0;
     KernelFlowSpec spec;
+    size_t live_at = 0;  // its place in live_
     Instant in_kernel_since{};
     std::string_view came_back;     // why, the last time
     Instant not_before{};           // after a fall-back, …
@@ -115,7 +116,12 @@ class Offloader final : public ForwardingPlane {
   std::priority_queue<Look, std::vector<Look>, std::greater<>> looks_;
   std::deque<Handback> handbacks_;
   uint64_t last_serial_ = 0;
-  size_t in_kernel_ = 0;
+  // Of the flows in the kernel, side by side: summed up once a second, they are not in cache.
+  struct Live {
+    const KernelFlowStats* stats;
+    OffloadedFlow* flow;
+  };
+  std::vector<Live> live_;
   LogLimit trouble_{5};    // a missing route concerns every call
   PlaneCounters retired_;  // what the kernel did for flows that have come back
 };
