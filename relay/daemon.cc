@@ -46,6 +46,9 @@ Result<void> Daemon::open() {
   if (auto handled = handle_signals(); !handled) return handled;
 
   if (auto recorder = open_recorder(); !recorder) return recorder;
+  auto dtmf_events = DtmfEvents::create();
+  if (!dtmf_events) return tl::unexpected(dtmf_events.error());
+  dtmf_events_ = std::move(*dtmf_events);
   auto plane = WorkerPool::start(startup.worker_threads);
   if (!plane) return tl::unexpected(plane.error());
   slow_path_ = std::move(*plane);
@@ -57,6 +60,7 @@ Result<void> Daemon::open() {
   sessions_->on_timeout([this](const Session& session) { timeouts_->report(session); });
   dispatcher_ = std::make_unique<Dispatcher>(startup, *sessions_, *plane_, clock_,
                                              &control_counters_, recorder_.get());
+  report_dtmf();
 
   auto control = ControlServer::create(*loop_, startup, *dispatcher_, control_counters_,
                                        [this] { drain("end of standard input"); });
@@ -105,6 +109,17 @@ Result<void> Daemon::open_recorder() {
   if (!recorder) return tl::unexpected(recorder.error());
   recorder_ = std::move(*recorder);
   return {};
+}
+
+void Daemon::report_dtmf() {
+  const auto tell = [this](const LineTarget& target, std::string line) {
+    notifier_->notify(target, std::move(line));
+  };
+  dtmf_ = std::make_unique<DtmfReporter>(config_.startup, *dtmf_events_, sessions_->table(), tell);
+  dtmf_wake_up_ = std::make_unique<FdEvent>(*loop_, dtmf_events_->descriptor(), FdReady::readable,
+                                            [this] { dtmf_->report(); });
+  dtmf_wake_up_->start();
+  dispatcher_->offer_dtmf(*dtmf_events_);
 }
 
 Result<void> Daemon::open_fast_path() {

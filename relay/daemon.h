@@ -12,6 +12,7 @@
 #include "relay/control/control_counters.h"
 #include "relay/control/control_server.h"
 #include "relay/control/dispatcher.h"
+#include "relay/control/dtmf_reporter.h"
 #include "relay/control/event_loop.h"
 #include "relay/control/notifier.h"
 #include "relay/control/timeout_reporter.h"
@@ -39,6 +40,7 @@ class Daemon {
   void offload();
   Result<void> open_recorder();
   Result<void> handle_signals();
+  void report_dtmf();
   void check_local_addresses();
   void on_stop_signal(int number);
   void drain(const char* reason);
@@ -54,12 +56,15 @@ class Daemon {
   std::unique_ptr<EventLoop> loop_;
   std::unique_ptr<Notifier> notifier_;
   std::unique_ptr<Recorder> recorder_;
+  std::unique_ptr<DtmfEvents> dtmf_events_;
   std::unique_ptr<WorkerPool> slow_path_;
   std::unique_ptr<Fastpath> fast_path_;
   std::unique_ptr<Offloader> plane_;
   std::unique_ptr<Accounting> accounting_;
   std::unique_ptr<SessionManager> sessions_;
   std::unique_ptr<TimeoutReporter> timeouts_;
+  std::unique_ptr<DtmfReporter> dtmf_;
+  std::unique_ptr<FdEvent> dtmf_wake_up_;
   std::unique_ptr<Dispatcher> dispatcher_;
   std::unique_ptr<ControlServer> control_;
   std::unique_ptr<Timer> second_;

@@ -1,5 +1,6 @@
 #include "relay/control/dispatcher.h"
 
+#include <algorithm>
 #include <chrono>
 #include <variant>
 
@@ -48,6 +49,8 @@ Dispatcher::Dispatcher(const StartupConfig& config, SessionManager& sessions,
                control,
                counters_,
                packets_per_second_} {
+  const auto dtmf_instances = static_cast<int>(config.modules.count(ModuleId::catch_dtmf));
+  context_.dtmf.instances = std::max(1, dtmf_instances);
   context_.recording = {recorder, config.record_all, !config.record_no_rtcp};
 }
 

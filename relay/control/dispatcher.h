@@ -25,6 +25,9 @@ class Dispatcher final : public CommandExecutor {
   std::string execute(std::string_view command, const CommandOrigin& origin) override;
   void count_duplicate() override { ++counters_.duplicates; }
 
+  // From now on there is M3; `events` outlives the dispatcher.
+  void offer_dtmf(DtmfEvents& events) { context_.dtmf.events = &events; }
+
   // Once a second: measures the packet rate.
   void tick();
   const CommandCounters& counters() const { return counters_; }

@@ -1,8 +1,7 @@
 // What this relay can do, by the dates the control protocol names capabilities with. Listed is what
 // works: a client that VF tells yes uses it.
 //
-// Known but not offered: 20140323 load, 20230205 DTMF events; and 20170313, OpenSIPS's TTL
-// letters t and T, which rtpproxy denies too.
+// Known but not offered: 20170313, OpenSIPS's TTL letters t and T, which rtpproxy denies too.
 #pragma once
 
 #include <array>
@@ -30,12 +29,14 @@ inline constexpr std::array kFeatures = {
     Feature{kNotificationFeature, "notification of time-outs, with -n"},
     Feature{"20090810", "l and r, choosing the local address"},
     Feature{"20140617", "the time until a session is complete is counted"},
+    Feature{"20140323", "Il, the load"},
     Feature{"20141004", "G, the counters of the relay"},
     Feature{"20150330", "n, new ports for a leg"},
     Feature{"20150420", "sequence statistics in Q and G"},
     Feature{"20150617", "notification of the command's sender, tcp:%%CC_SELF%%:PORT"},
     Feature{"20191015", "&&, several commands in one"},
     Feature{"20200226", "N, the end of a recording"},
+    Feature{"20230205", "rtpa_nlost; h of M3, DTMF events"},
     Feature{"20230314", "&& D behind Q"},
     Feature{"20230424", "longest gap and jitter in Q"},
     Feature{"20250523", "Cp, a copy's port in the reply"},

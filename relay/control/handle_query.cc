@@ -87,7 +87,8 @@ void append(std::string& reply, const Field& field, const QueryView& view, bool 
 
 std::string handle(HandlerContext& context, const ctlproto::Query& request) {
   namespace error = ctlproto::error;
-  if (!subcommands_supported(request.subcommands)) return error_reply(error::subcommand_refused);
+  if (!subcommands_supported(context, request.subcommands))
+    return error_reply(error::subcommand_refused);
   std::optional<std::string_view> to;
   if (request.to_tag) to = *request.to_tag;
   const auto match = context.sessions.find(request.call_id, request.from_tag, to);

@@ -3,10 +3,13 @@
 #include <chrono>
 #include <variant>
 
+#include "relay/control/dtmf_reporter.h"
 #include "relay/control/handlers.h"
 
 namespace relay {
 namespace {
+
+constexpr int kDtmfModule = 3;  // rtpproxy's number of catch_dtmf
 
 struct Outcome {
   bool failed = false;
@@ -58,8 +61,13 @@ class Runner {
     const LegId first = other(source->leg_of_update);
     return {!context_.sessions.fork(*source->session, first, *session, other(target_.in)), {}};
   }
-  // subcommands_supported() has refused these.
-  Outcome operator()(const ctlproto::SubModule&) { return {true, {}}; }
+  // subcommands_supported() has refused all but M3.
+  Outcome operator()(const ctlproto::SubModule& command) {
+    Session* session = find();
+    if (session == nullptr) return {true, {}};
+    return {!watch_dtmf(context_.sessions, *session, target_.in, command, *context_.dtmf.events),
+            {}};
+  }
 
  private:
   Session* find() const {
@@ -73,9 +81,13 @@ class Runner {
 
 }  // namespace
 
-bool subcommands_supported(const std::vector<ctlproto::SubCommand>& subcommands) {
-  return std::none_of(subcommands.begin(), subcommands.end(), [](const auto& subcommand) {
-    return std::holds_alternative<ctlproto::SubModule>(subcommand);
+bool subcommands_supported(const HandlerContext& context,
+                           const std::vector<ctlproto::SubCommand>& subcommands) {
+  return std::all_of(subcommands.begin(), subcommands.end(), [&](const auto& subcommand) {
+    const auto* command = std::get_if<ctlproto::SubModule>(&subcommand);
+    if (command == nullptr) return true;
+    return context.dtmf.events != nullptr && command->module == kDtmfModule &&
+           command->instance <= context.dtmf.instances;
   });
 }
 

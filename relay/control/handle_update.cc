@@ -143,7 +143,7 @@ std::string media_reply(const MediaAnswer& answer) {
 }
 
 std::string handle(HandlerContext& context, const ctlproto::Update& request) {
-  if (!subcommands_supported(request.subcommands)) {
+  if (!subcommands_supported(context, request.subcommands)) {
     return error_reply(ctlproto::error::subcommand_refused);
   }
   MediaRequest media = to_media_request(request);
@@ -164,7 +164,7 @@ std::string handle(HandlerContext& context, const ctlproto::Update& request) {
 }
 
 std::string handle(HandlerContext& context, const ctlproto::Lookup& request) {
-  if (!subcommands_supported(request.subcommands)) {
+  if (!subcommands_supported(context, request.subcommands)) {
     return error_reply(ctlproto::error::subcommand_refused);
   }
   const uint64_t sessions_before = context.sessions.counters().created;

@@ -15,6 +15,7 @@
 #include "relay/control/control_counters.h"
 #include "relay/control/notify_targets.h"
 #include "relay/flow/forwarding_plane.h"
+#include "relay/media/dtmf_tap.h"
 #include "relay/media/recorder.h"
 #include "relay/session/session_manager.h"
 
@@ -27,6 +28,12 @@ struct RecordingContext {
   bool copy_rtcp = true;         // by C to UDP; not with -R
 };
 
+// Where DTMF events go (`&& M3`).
+struct DtmfContext {
+  DtmfEvents* events = nullptr;  // none: there is no such module
+  int instances = 1;
+};
+
 // What handlers work on; all of it outlives them.
 struct HandlerContext {
   SessionManager& sessions;
@@ -37,6 +44,7 @@ struct HandlerContext {
   const CommandCounters& commands;
   const double& packets_per_second;  // received, over the last second
   RecordingContext recording = {};
+  DtmfContext dtmf = {};
   CommandOrigin origin{};  // of the command at hand
   LogLimit refusals{20};   // lines a second about commands that were refused
 };
@@ -76,7 +84,8 @@ struct SubCommandTarget {
   std::optional<std::string_view> to_tag;
 };
 // False when one of them cannot be carried out at all: the whole command is E3 then.
-bool subcommands_supported(const std::vector<ctlproto::SubCommand>& subcommands);
+bool subcommands_supported(const HandlerContext& context,
+                           const std::vector<ctlproto::SubCommand>& subcommands);
 // Appends the results to `reply`.
 void run_subcommands(HandlerContext& context, SubCommandTarget target,
                      const std::vector<ctlproto::SubCommand>& subcommands, std::string& reply);

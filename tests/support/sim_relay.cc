@@ -42,7 +42,12 @@ SimRelay::SimRelay(const Config& config, uint64_t seed, InlinePlane::Outlet outl
       sessions_(seeded(to_session_settings(config.startup), seed),
                 to_session_limits(config.runtime), host_, used_, clock_),
       dispatcher_(config.startup, sessions_, used_, clock_),
+      dtmf_(config.startup, *dtmf_events_, sessions_.table(),
+            [this](const LineTarget& target, const std::string& line) {
+              notifications_.push_back(target.name + " " + line);
+            }),
       next_second_(clock_.now() + 1s) {
+  dispatcher_.offer_dtmf(*dtmf_events_);
   if (with_fast_path) next_tick_ = clock_.now() + Offloader::kTick;
   log_set_level(LogLevel::critical);  // refusals are part of the play
   sessions_.on_timeout([this](const Session& session) {

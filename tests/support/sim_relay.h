@@ -2,6 +2,7 @@
 // imagined host, clock and plane. Scenarios and simulations share it.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -10,6 +11,7 @@
 #include "relay/base/result.h"
 #include "relay/config/config.h"
 #include "relay/control/dispatcher.h"
+#include "relay/control/dtmf_reporter.h"
 #include "relay/session/offloader.h"
 #include "relay/session/session_manager.h"
 #include "tests/support/fake_kernel_plane.h"
@@ -45,12 +47,16 @@ class SimRelay {
   SimHost& host() { return host_; }
   SessionManager& sessions() { return sessions_; }
   // Who was to be told of time-outs since the last call, as `SOCKET TAG`.
-  std::vector<std::string> take_notifications() { return std::exchange(notifications_, {}); }
+  std::vector<std::string> take_notifications() {
+    dtmf_.report();
+    return std::exchange(notifications_, {});
+  }
 
  private:
   ManualClock clock_;
   SimHost host_;
   const InlinePlane::Outlet outlet_;
+  std::unique_ptr<DtmfEvents> dtmf_events_ = std::move(*DtmfEvents::create());
   InlinePlane plane_;
   FakeKernelPlane kernel_;
   Offloader offloader_;
@@ -58,6 +64,7 @@ class SimRelay {
   SessionManager sessions_;
   Dispatcher dispatcher_;
   std::vector<std::string> notifications_;
+  DtmfReporter dtmf_;
   Instant next_second_, next_tick_ = Instant::max();
 };
 
