@@ -317,7 +317,7 @@ void SessionManager::set_ttl(Session& session, LegId id, std::chrono::seconds tt
 bool SessionManager::set_tos(Session& session, LegId id, int tos) {
   SessionLeg& leg = session.leg(id);
   const Family family = leg.ports ? leg.ports->local().address.family() : leg.local.bind.family();
-  if (family == Family::ipv6) return false;
+  if (tos < 0 || tos > 255) return false;
   leg.tos = tos;
   if (!leg.ports) return true;
   const bool rtp = sockets_.set_tos(leg.ports->rtp_socket(), family, tos);

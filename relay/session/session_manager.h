@@ -121,7 +121,7 @@ class SessionManager {
   void remove_all(SessionEnd how = SessionEnd::deleted);
   // Bounds inactivity of a leg (of both unless TTLs are independent), starting now.
   void set_ttl(Session& session, LegId leg, std::chrono::seconds ttl);
-  // False on an IPv6 leg, as in rtpproxy, or when the kernel refuses.
+  // IPv4's TOS, IPv6's traffic class. False above 255, or when the kernel refuses.
   bool set_tos(Session& session, LegId leg, int tos);
 
   // --- attachments.cc: who else has to do with the media of a leg ---

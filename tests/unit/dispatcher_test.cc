@@ -205,7 +205,7 @@ TEST_CASE("sub-commands run in order and stop at the first failure") {
       });
 }
 
-TEST_CASE("S sets the TOS of one leg, open or not, and not on IPv6") {
+TEST_CASE("S sets the TOS of one leg, open or not, and the traffic class on IPv6") {
   RelayFixture relay(sequential_config("127.0.0.1"));
   const auto tos_of = [&](LegId leg) {
     const Session& session = *relay.sessions.find("c", "ft", std::nullopt)->session;
@@ -216,7 +216,10 @@ TEST_CASE("S sets the TOS of one leg, open or not, and not on IPv6") {
   CHECK(tos_of(LegId::callee) == 40);
   CHECK(relay.ask("L c 192.0.2.2 4000 ft tt") == "30002 127.0.0.1");
   CHECK(tos_of(LegId::caller) == 96);
-  CHECK(relay.ask("Ul[::1] d 192.0.2.1 4000 ft && S tos=96") == "30000 ::1 6 && -1");
+  CHECK(relay.ask("Ul[::1] d 192.0.2.1 4000 ft && Sr tos=255") == "30000 ::1 6");
+  const Session& ipv6 = *relay.sessions.find("d", "ft", std::nullopt)->session;
+  CHECK(relay.sockets.tos[ipv6.leg(LegId::callee).ports->rtp_socket()] == 255);
+  CHECK(relay.ask("U c 192.0.2.1 4000 ft && S tos=256") == "30000 127.0.0.1 && -1");
 }
 
 TEST_CASE("weak references keep a session, mapped as rtpproxy maps them") {
