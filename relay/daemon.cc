@@ -46,6 +46,9 @@ Result<void> Daemon::open() {
   if (auto handled = handle_signals(); !handled) return handled;
 
   if (auto recorder = open_recorder(); !recorder) return recorder;
+  auto profiles = load_voice_profiles(config_.runtime.voice);
+  if (!profiles) return tl::unexpected(profiles.error());
+  voice_profiles_ = std::move(*profiles);
   auto dtmf_events = DtmfEvents::create();
   if (!dtmf_events) return tl::unexpected(dtmf_events.error());
   dtmf_events_ = std::move(*dtmf_events);
@@ -218,11 +221,14 @@ void Daemon::stop_if_drained() {
 void Daemon::reload() {
   const StartupConfig& startup = config_.startup;
   const auto runtime = load_runtime(startup.config_file, startup.command_line);
-  if (!runtime) {
+  auto profiles = runtime.and_then(
+      [](const RuntimeConfig& loaded) { return load_voice_profiles(loaded.voice); });
+  if (!profiles) {
     log_error("reload failed, settings stay as they were reason={}",
-              quoted(runtime.error().message, 512));
+              quoted(profiles.error().message, 512));
     return;
   }
+  voice_profiles_ = std::move(*profiles);
   sessions_->set_limits(to_session_limits(*runtime));
   log_warning("reloaded file={}", quoted(startup.config_file));
 }

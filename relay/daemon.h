@@ -22,6 +22,7 @@
 #include "relay/session/media_sockets.h"
 #include "relay/session/offloader.h"
 #include "relay/session/session_manager.h"
+#include "relay/voice/profile.h"
 
 namespace relay {
 
@@ -53,6 +54,7 @@ class Daemon {
   SteadyClock clock_;
   KernelSocketFactory sockets_;
   ControlCounters control_counters_;
+  VoiceProfiles voice_profiles_;  // of the last good reload
   std::unique_ptr<EventLoop> loop_;
   std::unique_ptr<Notifier> notifier_;
   std::unique_ptr<Recorder> recorder_;

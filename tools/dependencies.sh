@@ -4,10 +4,10 @@
 packages_build="cmake ninja-build g++ pkg-config libevent-dev libuv1-dev libjemalloc-dev
   libspdlog-dev libfmt-dev libtomlplusplus-dev libcli11-dev nlohmann-json3-dev libexpected-dev
   clang bpftool libbpf-dev libspandsp-dev libopus-dev libspeexdsp-dev
-  libssl-dev libsndfile1-dev libpcap-dev libsrtp2-dev"
+  libssl-dev libwslay-dev libsndfile1-dev libpcap-dev libsrtp2-dev"
 packages_demo="python3 iproute2 nftables espeak-ng"
 packages_test="doctest-dev libbenchmark-dev python3 iproute2 nftables kamailio sip-tester
-  tshark mandoc procps rtpengine-daemon"
+  tshark mandoc procps rtpengine-daemon python3-websockets nodejs node-ws openssl"
 
 # install_missing PACKAGE…: installs with apt what dpkg does not know as installed.
 install_missing() {

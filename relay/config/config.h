@@ -12,6 +12,7 @@
 #include "relay/base/log.h"
 #include "relay/config/modules.h"
 #include "relay/config/setting.h"
+#include "relay/config/voice_config.h"
 
 namespace relay {
 
@@ -132,6 +133,7 @@ struct RuntimeConfig {
   size_t sessions_max = 0;  // 0: bounded by ports and descriptors only
   // How long a leg rejected by one fork branch keeps the session for the others.
   std::chrono::seconds fork_grace{5};
+  VoiceConfig voice;  // [voice], --voice
 };
 
 struct Config {

@@ -14,6 +14,7 @@
 #include "relay/config/control_socket.h"
 #include "relay/config/local_address.h"
 #include "relay/config/notify_target.h"
+#include "relay/config/voice_settings.h"
 
 namespace relay {
 namespace {
@@ -173,6 +174,8 @@ Status apply_runtime(Draft& draft, const Setting& setting) {
       return set_number(runtime.sessions_max, setting, 0, 10'000'000);
     case OptionId::fork_grace:
       return set_seconds(runtime.fork_grace, setting, 0);
+    case OptionId::voice:
+      return set_voice(runtime.voice, setting);
     default:
       return {};
   }
@@ -408,7 +411,7 @@ Status apply_all_runtime(Draft& draft, const std::vector<Setting>& settings) {
     if (auto status = apply_runtime(draft, setting); !status) return status;
   }
   if (!draft.setup_ttl_given) draft.config.runtime.setup_ttl = draft.config.runtime.ttl;
-  return {};
+  return finish_voice(draft.config.runtime.voice);
 }
 
 }  // namespace
@@ -419,6 +422,7 @@ std::vector<Setting> merge_settings(std::vector<Setting> file,
     return std::any_of(command_line.begin(), command_line.end(), [&](const Setting& given) {
       // Modules add up, as with rtpproxy.
       if (given.option == OptionId::module) return false;
+      if (given.option == OptionId::voice) return is_same_voice_key(given, old);
       return given.option == old.option || (is_address(given.option) && is_address(old.option));
     });
   });
@@ -434,6 +438,7 @@ bool is_runtime_setting(OptionId option) {
     case OptionId::overload_protection:
     case OptionId::sessions_max:
     case OptionId::fork_grace:
+    case OptionId::voice:
       return true;
     default:
       return false;

@@ -20,6 +20,8 @@ namespace {
 
 enum class ValueKind : uint8_t { text, text_list, address_list, integer, boolean };
 
+constexpr std::string_view kVoice = "voice";
+
 struct Key {
   std::string_view section, name;
   ValueKind kind;
@@ -48,6 +50,27 @@ std::string_view expected_kind(ValueKind kind) {
   return "";
 }
 
+// What a key of [voice], or PROFILE.KEY, takes; nothing for one that there is not.
+std::string_view voice_key_kind(std::string_view path) {
+  struct Row {
+    std::string_view key;
+    ValueKind kind;
+  };
+  constexpr Row kRows[] = {
+#define VOICE_LIMIT(key, kind) {#key, ValueKind::kind},
+#define VOICE_KEY(key, kind, drivers) {"." #key, ValueKind::kind},
+#include "relay/config/voice_keys.def"
+#undef VOICE_KEY
+#undef VOICE_LIMIT
+  };
+  const size_t dot = path.find('.');
+  const std::string_view key = dot == std::string_view::npos ? path : path.substr(dot);
+  for (const Row& row : kRows) {
+    if (row.key == key) return expected_kind(row.kind);
+  }
+  return {};
+}
+
 std::string at_line(const std::string& name, const toml::source_region& source) {
   return fmt::format("{}:{}", name, source.begin.line);
 }
@@ -65,6 +88,7 @@ std::vector<std::string_view> known_sections() {
   for (const Key& key : kKeys) {
     if (names.empty() || names.back() != key.section) names.push_back(key.section);
   }
+  names.push_back(kVoice);
   return names;
 }
 
@@ -133,6 +157,52 @@ Status add_value(std::vector<Setting>& settings, const Key& key, const toml::nod
   return fail(fmt::format("{}: expected {}", source, expected_kind(key.kind)));
 }
 
+// [voice] and [voice.PROFILE]: the keys are checked where their values are.
+Status add_voice_value(std::vector<Setting>& settings, const std::string& path,
+                       const toml::node& node, const std::string& name) {
+  const auto add = [&](const toml::node& value) -> Status {
+    const std::string source = fmt::format("{}: voice.{}", at_line(name, value.source()), path);
+    std::string text;
+    if (value.is_string()) {
+      text = value.as_string()->get();
+    } else if (value.is_integer()) {
+      text = fmt::format("{}", value.as_integer()->get());
+    } else if (value.is_boolean()) {
+      text = value.as_boolean()->get() ? "yes" : "no";
+    } else {
+      return fail(fmt::format("{}: expected {}", source, voice_key_kind(path)));
+    }
+    settings.push_back({OptionId::voice, path + "=" + text, source});
+    return {};
+  };
+  const bool is_list = voice_key_kind(path) == expected_kind(ValueKind::text_list);
+  if (is_list != node.is_array() && !voice_key_kind(path).empty()) {
+    return fail(fmt::format("{}: voice.{}: expected {}", at_line(name, node.source()), path,
+                            voice_key_kind(path)));
+  }
+  if (!node.is_array()) return add(node);
+  for (const toml::node& element : *node.as_array()) {
+    if (auto status = add(element); !status) return status;
+  }
+  return {};
+}
+
+Status add_voice(std::vector<Setting>& settings, const toml::table& table,
+                 const std::string& name) {
+  for (const auto& [toml_key, node] : table) {
+    const std::string key(toml_key.str());
+    if (!node.is_table()) {
+      if (auto status = add_voice_value(settings, key, node, name); !status) return status;
+      continue;
+    }
+    for (const auto& [profile_key, value] : *node.as_table()) {
+      const std::string path = key + "." + std::string(profile_key.str());
+      if (auto status = add_voice_value(settings, path, value, name); !status) return status;
+    }
+  }
+  return {};
+}
+
 Status add_section(std::vector<Setting>& settings, const std::string& section,
                    const toml::table& table, const std::string& name) {
   for (const auto& [toml_key, node] : table) {
@@ -169,7 +239,10 @@ Result<std::vector<Setting>> read_toml_text(std::string_view text, const std::st
       return fail(fmt::format("{}: {} is a section, expected [{}]", at_line(name, node.source()),
                               section_name, section_name));
     }
-    if (auto status = add_section(settings, section_name, *node.as_table(), name); !status) {
+    const toml::table& table = *node.as_table();
+    if (auto status = section_name == kVoice ? add_voice(settings, table, name)
+                                             : add_section(settings, section_name, table, name);
+        !status) {
       return tl::unexpected(status.error());
     }
   }

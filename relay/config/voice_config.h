@@ -45,9 +45,14 @@ struct VoiceTlsConfig {
   friend bool operator==(const VoiceTlsConfig&, const VoiceTlsConfig&) = default;
 };
 
+struct VoiceGiven {
+  std::string key, source;
+};
+
 struct VoiceProfileConfig {
   std::string name;
-  std::string source;  // "relay.toml:7", for messages
+  std::string source;             // of its first key, for messages
+  std::vector<VoiceGiven> given;  // which keys were set
   VoiceDriverKind driver = VoiceDriverKind::twilio;
   VoiceDialect dialect = VoiceDialect::none;
   std::string url;

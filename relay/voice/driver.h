@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -105,6 +106,7 @@ class VoiceSink : public VoiceListener {
 struct Closure {
   uint16_t code = 1006;
   std::string reason;
+  std::optional<VoiceError> error{};  // what went wrong, if our side knows; then `reason` says how
 };
 
 class VoiceDriver {

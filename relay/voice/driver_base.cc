@@ -38,11 +38,14 @@ DriverBase::DriverBase(const VoiceProfile& profile, const VoiceCall& call, Voice
 
 void DriverBase::closed(const Closure& closure, Instant) {
   RELAY_ASSERT(!ended_);
-  if (!failed_ && !closing_ && !leaving_ && !(started_ && is_orderly(closure))) {
+  const bool is_wanted = closing_ || leaving_ || (started_ && is_orderly(closure));
+  if (!failed_ && (closure.error || !is_wanted) && !leaving_) {
     failed_ = true;
     sink_.clear();
-    complain(VoiceError::connection_lost,
-             fmt::format("closed by the endpoint: {} {}", closure.code, quoted(closure.reason)));
+    const std::string text =
+        fmt::format("closed by the endpoint: {} {}", closure.code, quoted(closure.reason));
+    complain(closure.error.value_or(VoiceError::connection_lost),
+             closure.error ? closure.reason : text);
   }
   ended_ = true;
   VoiceEvent ended;

@@ -64,7 +64,7 @@ const std::vector<Corner>& corners() {
       {"event2/", {"relay/control/"}},
       {"event.h", {}},
       {"uv.h", {"tools/common/", "relay/voice/"}},
-      {"libwebsockets.h", {"relay/voice/"}},
+      {"wslay/", {"relay/voice/websocket.cc"}},
       {"openssl/", {"relay/voice/", "tools/rtpp-extractaudio/"}},
       {"bpf/", {"relay/fastpath/"}},
       {"spdlog/", {"relay/base/log.cc"}},
@@ -96,7 +96,7 @@ bool is_system_header(std::string_view name) {
                              "ifaddrs.h", "netdb.h",  "poll.h",   "pthread.h", "pwd.h",
                              "sched.h",   "signal.h", "stddef.h", "stdint.h",  "stdio.h",
                              "stdlib.h",  "string.h", "syslog.h", "termios.h", "time.h",
-                             "unistd.h",  "endian.h", "limits.h"};
+                             "unistd.h",  "endian.h", "limits.h", "malloc.h",  "spawn.h"};
   if (name.find('/') == std::string_view::npos && !name.ends_with(".h")) {
     return !name.ends_with(".hpp");
   }

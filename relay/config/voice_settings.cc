@@ -1,0 +1,326 @@
+#include "relay/config/voice_settings.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <initializer_list>
+#include <utility>
+
+#include "relay/base/log.h"
+
+namespace relay {
+namespace {
+
+using Profile = VoiceProfileConfig;
+
+enum Drivers : unsigned {
+  twilio = 1,
+  doubao = 2,
+  l16 = 4,
+  openai = 8,
+  audiosocket = 16,
+  websocket = twilio | doubao | l16 | openai,
+  every = websocket | audiosocket,
+};
+
+template <typename T>
+using Choice = std::pair<std::string_view, T>;
+
+constexpr Choice<VoiceDriverKind> kDrivers[] = {{"twilio", VoiceDriverKind::twilio},
+                                                {"doubao", VoiceDriverKind::doubao},
+                                                {"l16", VoiceDriverKind::l16},
+                                                {"openai", VoiceDriverKind::openai},
+                                                {"audiosocket", VoiceDriverKind::audiosocket}};
+constexpr Choice<VoiceDialect> kDialects[] = {
+    {"v1", VoiceDialect::v1},          {"v3", VoiceDialect::v3},
+    {"openai", VoiceDialect::openai},  {"openai-beta", VoiceDialect::openai_beta},
+    {"azure", VoiceDialect::azure},    {"qwen", VoiceDialect::qwen},
+    {"stepfun", VoiceDialect::stepfun}};
+constexpr Choice<VoiceAudio> kAudio[] = {{"auto", VoiceAudio::automatic},
+                                         {"pcmu", VoiceAudio::pcmu},
+                                         {"pcma", VoiceAudio::pcma},
+                                         {"s16", VoiceAudio::s16}};
+constexpr Choice<VoicePolicy> kPolicies[] = {{"tee", VoicePolicy::tee},
+                                             {"replace", VoicePolicy::replace},
+                                             {"mute-other", VoicePolicy::mute_other},
+                                             {"mix", VoicePolicy::mix},
+                                             {"whisper", VoicePolicy::whisper}};
+constexpr Choice<VoiceEndPolicy> kEndPolicies[] = {{"pass", VoiceEndPolicy::pass},
+                                                   {"hangup-event", VoiceEndPolicy::hangup_event}};
+
+constexpr Choice<bool> kYesOrNo[] = {{"yes", true}, {"no", false}};
+
+template <typename T, size_t count>
+Status choose(T& value, const Setting& setting, const Choice<T> (&choices)[count]) {
+  std::string names;
+  for (const auto& [name, choice] : choices) {
+    if (setting.value == name) {
+      value = choice;
+      return {};
+    }
+    names += (names.empty() ? "" : ", ") + std::string(name);
+  }
+  return refuse(setting, "expected one of " + names);
+}
+
+template <typename T>
+Status whole(T& value, const Setting& setting, int64_t min, int64_t max) {
+  const auto number = parse_integer(setting, min, max);
+  if (!number) return tl::unexpected(number.error());
+  value = T(*number);
+  return {};
+}
+
+Status rate(int& value, const Setting& setting, std::initializer_list<std::string_view> rates) {
+  if (std::find(rates.begin(), rates.end(), setting.value) == rates.end()) {
+    return refuse(setting, fmt::format("expected a sample rate such as {}", *rates.begin()));
+  }
+  return whole(value, setting, 8000, 64000);
+}
+
+Status text(std::string& value, const Setting& setting) {
+  const bool has_control = std::any_of(setting.value.begin(), setting.value.end(),
+                                       [](char c) { return static_cast<unsigned char>(c) < 0x20; });
+  if (has_control) return refuse(setting, "expected text without control characters");
+  value = setting.value;
+  return {};
+}
+
+// The value of a header may be a secret: it is not shown.
+Status header(std::vector<VoiceParameter>& headers, const Setting& setting) {
+  const size_t colon = setting.value.find(':');
+  const std::string name = setting.value.substr(0, colon);
+  const bool is_token = !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_';
+  });
+  const size_t begin =
+      setting.value.find_first_not_of(' ', std::min(colon, setting.value.size() - 1) + 1);
+  std::string value;
+  const Setting rest{setting.option, begin == std::string::npos ? "" : setting.value.substr(begin),
+                     setting.source};
+  if (colon == std::string::npos || !is_token || !text(value, rest)) {
+    return fail(setting.source + ": expected \"NAME: VALUE\"");
+  }
+  headers.push_back({name, value});
+  return {};
+}
+
+Status parameter(std::vector<VoiceParameter>& parameters, const Setting& setting) {
+  const size_t equals = setting.value.find('=');
+  if (equals == 0 || equals == std::string::npos) return refuse(setting, "expected NAME=VALUE");
+  parameters.push_back({setting.value.substr(0, equals), setting.value.substr(equals + 1)});
+  return {};
+}
+
+Status fail_policy(Profile& profile, const Setting& setting) {
+  constexpr std::string_view kPlay = "play ";
+  if (setting.value.starts_with(kPlay) && setting.value.size() > kPlay.size()) {
+    profile.on_fail = VoiceFailPolicy::play;
+    profile.on_fail_file = setting.value.substr(kPlay.size());
+  } else if (setting.value == "pass") {
+    profile.on_fail = VoiceFailPolicy::pass;
+  } else if (setting.value == "silence") {
+    profile.on_fail = VoiceFailPolicy::silence;
+  } else if (setting.value == "hangup-event") {
+    profile.on_fail = VoiceFailPolicy::hangup_event;
+  } else {
+    return refuse(setting, "expected pass, silence, play FILE or hangup-event");
+  }
+  return {};
+}
+
+struct Key {
+  std::string_view name;
+  unsigned drivers;
+};
+constexpr Key kKeys[] = {
+#define VOICE_LIMIT(key, kind)
+#define VOICE_KEY(key, kind, drivers) {#key, drivers},
+#include "relay/config/voice_keys.def"
+#undef VOICE_KEY
+#undef VOICE_LIMIT
+};
+
+using Set = Status (*)(Profile&, const Setting&);
+struct Setter {
+  std::string_view name;
+  Set set;
+};
+constexpr Setter kSetters[] = {
+    {"driver", [](Profile& p, const Setting& s) { return choose(p.driver, s, kDrivers); }},
+    {"dialect", [](Profile& p, const Setting& s) { return choose(p.dialect, s, kDialects); }},
+    {"url", [](Profile& p, const Setting& s) { return text(p.url, s); }},
+    {"allow_urls",
+     [](Profile& p, const Setting& s) { return text(p.allow_urls.emplace_back(), s); }},
+    {"subprotocol", [](Profile& p, const Setting& s) { return text(p.subprotocol, s); }},
+    {"headers", [](Profile& p, const Setting& s) { return header(p.header_lines, s); }},
+    {"parameters", [](Profile& p, const Setting& s) { return parameter(p.parameters, s); }},
+    {"template_file", [](Profile& p, const Setting& s) { return text(p.template_file, s); }},
+    {"account_sid", [](Profile& p, const Setting& s) { return text(p.account_sid, s); }},
+    {"signature_key", [](Profile& p, const Setting& s) { return text(p.signature_key, s); }},
+    {"greeting", [](Profile& p, const Setting& s) { return text(p.greeting, s); }},
+    {"end_smooth_window_ms",
+     [](Profile& p, const Setting& s) { return whole(p.end_smooth_window_ms, s, 500, 50'000); }},
+    {"rate_hz",
+     [](Profile& p, const Setting& s) {
+       return rate(p.rate_hz, s, {"8000", "12000", "16000", "24000", "32000", "44100", "48000"});
+     }},
+    {"play_rate_hz",
+     [](Profile& p, const Setting& s) {
+       return rate(p.play_rate_hz, s, {"8000", "16000", "24000", "32000", "48000", "64000"});
+     }},
+    {"audio", [](Profile& p, const Setting& s) { return choose(p.audio, s, kAudio); }},
+    {"policy", [](Profile& p, const Setting& s) { return choose(p.policy, s, kPolicies); }},
+    {"on_end", [](Profile& p, const Setting& s) { return choose(p.on_end, s, kEndPolicies); }},
+    {"on_fail", fail_policy},
+    {"prebuffer_ms", [](Profile& p, const Setting& s) { return whole(p.prebuffer, s, 0, 200); }},
+    {"connect_timeout_ms",
+     [](Profile& p, const Setting& s) { return whole(p.connect_timeout, s, 100, 60'000); }},
+    {"reply_timeout_ms",
+     [](Profile& p, const Setting& s) { return whole(p.reply_timeout, s, 0, 600'000); }},
+    {"ping_seconds",
+     [](Profile& p, const Setting& s) { return whole(p.ping_interval, s, 0, 3600); }},
+    {"retries", [](Profile& p, const Setting& s) { return whole(p.retries, s, 0, 10); }},
+    {"message_bytes_max",
+     [](Profile& p, const Setting& s) { return whole(p.message_bytes_max, s, 4096, 64 << 20); }},
+    {"verify", [](Profile& p, const Setting& s) { return choose(p.tls.verify, s, kYesOrNo); }},
+    {"ca_file", [](Profile& p, const Setting& s) { return text(p.tls.ca_file, s); }},
+    {"certificate_file",
+     [](Profile& p, const Setting& s) { return text(p.tls.certificate_file, s); }},
+    {"key_file", [](Profile& p, const Setting& s) { return text(p.tls.key_file, s); }},
+    {"server_name", [](Profile& p, const Setting& s) { return text(p.tls.server_name, s); }},
+};
+static_assert(std::size(kSetters) == std::size(kKeys));
+
+Profile& profile_named(VoiceConfig& config, const std::string& name, const Setting& setting) {
+  for (Profile& profile : config.profiles) {
+    if (profile.name == name) return profile;
+  }
+  Profile& profile = config.profiles.emplace_back();
+  profile.name = name;
+  profile.source = setting.source;
+  return profile;
+}
+
+Status unknown_key(const Setting& setting, const std::string& key) {
+  std::vector<std::string_view> names;
+  for (const Key& known : kKeys) names.push_back(known.name);
+  const std::string_view nearest = nearest_name(key, names);
+  return fail(fmt::format("{}: unknown key {}{}", setting.source, quoted(key),
+                          nearest.empty() ? "" : fmt::format(": did you mean {}?", nearest)));
+}
+
+bool is_name(std::string_view name) {
+  return !name.empty() && name.size() <= 64 && std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_';
+  });
+}
+
+Status check_keys(const Profile& profile) {
+  const unsigned driver = 1U << static_cast<unsigned>(profile.driver);
+  for (const VoiceGiven& given : profile.given) {
+    const auto* key = std::find_if(std::begin(kKeys), std::end(kKeys),
+                                   [&](const Key& known) { return known.name == given.key; });
+    if ((key->drivers & driver) != 0) continue;
+    const auto& name = kDrivers[static_cast<size_t>(profile.driver)];
+    return fail(fmt::format("{}: the driver {} has no such key", given.source, name.first));
+  }
+  return {};
+}
+
+// Dialects stand in the order of their drivers.
+Status finish_dialect(Profile& profile) {
+  const bool is_doubao = profile.driver == VoiceDriverKind::doubao;
+  if (!is_doubao && profile.driver != VoiceDriverKind::openai) return {};
+  if (profile.dialect == VoiceDialect::none) {
+    profile.dialect = is_doubao ? VoiceDialect::v1 : VoiceDialect::openai;
+  }
+  const bool of_doubao = profile.dialect == VoiceDialect::v1 || profile.dialect == VoiceDialect::v3;
+  if (of_doubao == is_doubao) return {};
+  return fail(fmt::format("{}: the dialect is of another driver; expected {}", profile.source,
+                          is_doubao ? "v1 or v3" : "openai, openai-beta, azure, qwen or stepfun"));
+}
+
+bool is_given(const Profile& profile, std::string_view key) {
+  return std::any_of(profile.given.begin(), profile.given.end(),
+                     [&](const VoiceGiven& given) { return given.key == key; });
+}
+
+Status finish_profile(Profile& profile) {
+  const bool is_tcp = profile.driver == VoiceDriverKind::audiosocket;
+  const auto refused = [&](const std::string& text) {
+    return fail(fmt::format("{}: voice profile {}: {}", profile.source, profile.name, text));
+  };
+  if (!is_given(profile, "driver")) return refused("expected a driver");
+  if (profile.url.empty() && profile.allow_urls.empty()) return refused("expected a url");
+  std::vector<std::string> urls = profile.allow_urls;
+  if (!profile.url.empty()) urls.push_back(profile.url);
+  for (const std::string& url : urls) {
+    const bool good =
+        is_tcp ? url.starts_with("tcp://") : url.starts_with("ws://") || url.starts_with("wss://");
+    if (!good)
+      return refused(fmt::format("expected {} URLs", is_tcp ? "tcp://" : "ws:// or wss://"));
+  }
+  if (profile.tls.certificate_file.empty() != profile.tls.key_file.empty()) {
+    return refused("expected certificate_file and key_file, or none of them");
+  }
+  if (auto keys = check_keys(profile); !keys) return keys;
+  if (is_tcp && !is_given(profile, "rate_hz")) profile.rate_hz = 8000;
+  if (profile.driver == VoiceDriverKind::l16 && !is_given(profile, "subprotocol")) {
+    profile.subprotocol = "audio.jambonz.org";
+  }
+  // Doubao and OpenAI send faster than they are heard; bots of the other protocols mostly do not.
+  const bool is_paced =
+      profile.driver != VoiceDriverKind::doubao && profile.driver != VoiceDriverKind::openai;
+  if (!is_given(profile, "prebuffer_ms")) {
+    profile.prebuffer = std::chrono::milliseconds(is_paced ? 60 : 0);
+  }
+  return finish_dialect(profile);
+}
+
+}  // namespace
+
+Status set_voice(VoiceConfig& config, const Setting& setting) {
+  const size_t equals = setting.value.find('=');
+  const std::string path = setting.value.substr(0, equals);
+  const size_t dot = path.find('.');
+  if (equals == std::string::npos || path.empty()) {
+    return refuse(setting, "expected PROFILE.KEY=VALUE, sessions_max=N or starts_per_minute=N");
+  }
+  Setting value{setting.option, setting.value.substr(equals + 1), setting.source};
+  if (setting.source.find(path) == std::string::npos) value.source += " " + path;
+  if (dot == std::string::npos) {
+    if (path == "sessions_max") return whole(config.sessions_max, value, 0, 10'000);
+    if (path == "starts_per_minute") return whole(config.starts_per_minute, value, 1, 100'000);
+    return unknown_key(setting, path);
+  }
+  const std::string name = path.substr(0, dot), key = path.substr(dot + 1);
+  if (!is_name(name)) {
+    return fail(fmt::format("{}: {}: expected a name of letters, digits, - and _", setting.source,
+                            quoted(name)));
+  }
+  const auto* setter = std::find_if(std::begin(kSetters), std::end(kSetters),
+                                    [&](const Setter& known) { return known.name == key; });
+  if (setter == std::end(kSetters)) return unknown_key(setting, key);
+  Profile& profile = profile_named(config, name, setting);
+  profile.given.push_back({key, value.source});
+  return setter->set(profile, value);
+}
+
+bool is_same_voice_key(const Setting& one, const Setting& other) {
+  const auto key = [](const Setting& setting) {
+    return setting.value.substr(0, setting.value.find('='));
+  };
+  return one.option == OptionId::voice && other.option == OptionId::voice && key(one) == key(other);
+}
+
+Status finish_voice(VoiceConfig& config) {
+  for (VoiceProfileConfig& profile : config.profiles) {
+    if (auto finished = finish_profile(profile); !finished) return finished;
+  }
+  return {};
+}
+
+}  // namespace relay

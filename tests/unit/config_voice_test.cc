@@ -1,0 +1,187 @@
+// [voice] and its profiles: what they set, and what is refused with the line it stands on.
+#include <string>
+
+#include "tests/support/temporary_directory.h"
+#include "tests/unit/config_support.h"
+
+namespace relay {
+namespace {
+
+constexpr const char* kProfiles = R"(
+[voice]
+sessions_max = 7
+starts_per_minute = 8
+[voice.bot]
+driver = "twilio"
+url = "wss://bot.example.net/stream"
+allow_urls = ["wss://bot.example.net/", "ws://192.0.2.1/"]
+subprotocol = "x"
+headers = ["Authorization: Bearer ${env:BOT_TOKEN}", "X-Empty:"]
+parameters = ["language=en", "a=b=c"]
+account_sid = "AC0"
+signature_key = "${file:/etc/key}"
+policy = "mute-other"
+on_end = "hangup-event"
+on_fail = "play /var/sorry"
+prebuffer_ms = 80
+connect_timeout_ms = 3000
+reply_timeout_ms = 0
+ping_seconds = 5
+retries = 0
+message_bytes_max = 65536
+verify = false
+ca_file = "/ca"
+certificate_file = "/crt"
+key_file = "/key"
+server_name = "other"
+[voice.db]
+driver = "doubao"
+url = "wss://192.0.2.1/"
+template_file = "/t.json"
+greeting = "您好"
+end_smooth_window_ms = 700
+[voice.db3]
+driver = "doubao"
+dialect = "v3"
+url = "wss://192.0.2.1/"
+[voice.raw]
+driver = "l16"
+url = "ws://192.0.2.1/"
+rate_hz = 8000
+play_rate_hz = 24000
+[voice.oa]
+driver = "openai"
+dialect = "openai-beta"
+url = "wss://192.0.2.1/"
+audio = "pcma"
+[voice.as]
+driver = "audiosocket"
+url = "tcp://192.0.2.1:9092"
+)";
+
+VoiceConfig voice_of(const std::string& text, Words words = {}) {
+  const TemporaryDirectory directory;
+  words.insert(words.end(), {"--config", directory.write("relay.toml", text)});
+  return parse_good(words).runtime.voice;
+}
+
+}  // namespace
+
+TEST_CASE("voice profiles: every key") {
+  const VoiceConfig voice = voice_of(kProfiles);
+  CHECK(voice.sessions_max == 7);
+  CHECK(voice.starts_per_minute == 8);
+  REQUIRE(voice.profiles.size() == 6);
+  const auto find = [&](const std::string& name) {
+    for (const VoiceProfileConfig& profile : voice.profiles) {
+      if (profile.name == name) return profile;
+    }
+    return VoiceProfileConfig{};
+  };
+  const VoiceProfileConfig bot = find("bot");
+  CHECK(bot.driver == VoiceDriverKind::twilio);
+  CHECK(bot.url == "wss://bot.example.net/stream");
+  CHECK(bot.allow_urls.size() == 2);
+  CHECK(bot.subprotocol == "x");
+  CHECK(bot.header_lines ==
+        std::vector<VoiceParameter>{{"Authorization", "Bearer ${env:BOT_TOKEN}"}, {"X-Empty", ""}});
+  CHECK(bot.parameters == std::vector<VoiceParameter>{{"language", "en"}, {"a", "b=c"}});
+  CHECK(bot.account_sid == "AC0");
+  CHECK(bot.signature_key == "${file:/etc/key}");
+  CHECK(bot.policy == VoicePolicy::mute_other);
+  CHECK(bot.on_end == VoiceEndPolicy::hangup_event);
+  CHECK(bot.on_fail == VoiceFailPolicy::play);
+  CHECK(bot.on_fail_file == "/var/sorry");
+  CHECK(bot.prebuffer.count() == 80);
+  CHECK(bot.connect_timeout.count() == 3000);
+  CHECK(bot.reply_timeout.count() == 0);
+  CHECK(bot.ping_interval.count() == 5);
+  CHECK(bot.retries == 0);
+  CHECK(bot.message_bytes_max == 65536);
+  CHECK(bot.tls == VoiceTlsConfig{false, "/ca", "/crt", "/key", "other"});
+
+  CHECK(find("db").dialect == VoiceDialect::v1);
+  CHECK(find("db").template_file == "/t.json");
+  CHECK(find("db").greeting == "您好");
+  CHECK(find("db").end_smooth_window_ms == 700);
+  CHECK(find("db").prebuffer.count() == 0);
+  CHECK(find("db3").dialect == VoiceDialect::v3);
+  CHECK(find("db3").end_smooth_window_ms == 600);
+  CHECK(find("raw").subprotocol == "audio.jambonz.org");
+  CHECK(find("raw").rate_hz == 8000);
+  CHECK(find("raw").play_rate_hz == 24000);
+  CHECK(find("raw").prebuffer.count() == 60);
+  CHECK(find("oa").dialect == VoiceDialect::openai_beta);
+  CHECK(find("oa").audio == VoiceAudio::pcma);
+  CHECK(find("as").rate_hz == 8000);
+#define VOICE_LIMIT(key, kind) CHECK(contains(kProfiles, #key " = "));
+#define VOICE_KEY(key, kind, drivers) CHECK(contains(kProfiles, #key " = "));
+#include "relay/config/voice_keys.def"
+#undef VOICE_KEY
+#undef VOICE_LIMIT
+}
+
+TEST_CASE("voice profiles: the command line wins, key by key") {
+  const VoiceConfig voice =
+      voice_of("[voice.bot]\ndriver = \"twilio\"\nurl = \"ws://192.0.2.1/\"\n",
+               {"--voice=bot.url=ws://192.0.2.2/", "--voice=sessions_max=3"});
+  REQUIRE(voice.profiles.size() == 1);
+  CHECK(voice.profiles[0].url == "ws://192.0.2.2/");
+  CHECK(voice.sessions_max == 3);
+  CHECK(contains(error_of({"--voice=bot"}), "expected PROFILE.KEY=VALUE"));
+  CHECK(contains(error_of({"--voice=bot.url=x"}), "expected a driver"));
+  CHECK(contains(error_of({"--voice=bot.retries=x"}), "--voice bot.retries: \"x\""));
+}
+
+TEST_CASE("voice profiles: what is refused") {
+  const std::string good = "[voice.b]\ndriver = \"twilio\"\nurl = \"ws://192.0.2.1/\"\n";
+  struct Case {
+    std::string description, text, message;
+  };
+  const Case cases[] = {
+      {"an unknown key", good + "ulr = \"x\"\n",
+       "relay.toml:4: voice.b.ulr: unknown key \"ulr\": did you mean url?"},
+      {"an unknown key of all", "[voice]\nsession_max = 1\n", "relay.toml:2: voice.session_max"},
+      {"a number for text", "[voice.b]\nurl = []\n",
+       "relay.toml:2: voice.b.url: expected a string in quotes"},
+      {"text for a list", good + "headers = \"A: b\"\n",
+       "relay.toml:4: voice.b.headers: expected a list of strings"},
+      {"a table in a list", good + "headers = [{}]\n", "relay.toml:4: voice.b.headers"},
+      {"a driver nobody has", "[voice.b]\ndriver = \"sip\"\n",
+       "relay.toml:2: voice.b.driver: \"sip\": expected one of twilio, doubao, l16"},
+      {"a number too large", good + "retries = 11\n", "relay.toml:4: voice.b.retries: \"11\""},
+      {"no driver", "[voice.b]\nurl = \"ws://192.0.2.1/\"\n", "profile b: expected a driver"},
+      {"no url", "[voice.b]\ndriver = \"twilio\"\n", "profile b: expected a url"},
+      {"another scheme", "[voice.b]\ndriver = \"twilio\"\nurl = \"http://x/\"\n",
+       "profile b: expected ws:// or wss:// URLs"},
+      {"a WebSocket for AudioSocket", "[voice.b]\ndriver = \"audiosocket\"\nurl = \"ws://x/\"\n",
+       "profile b: expected tcp:// URLs"},
+      {"a key of another driver", good + "rate_hz = 8000\n",
+       "relay.toml:4: voice.b.rate_hz: the driver twilio has no such key"},
+      {"a dialect of another driver",
+       "[voice.b]\ndriver = \"openai\"\nurl = \"ws://x/\"\ndialect = \"v1\"\n",
+       "the dialect is of another driver; expected openai"},
+      {"half of a certificate", good + "key_file = \"/k\"\n", "expected certificate_file and"},
+      {"a rate of no telephone", "[voice.b]\nrate_hz = 9000\n", "\"9000\": expected a sample rate"},
+      {"a name with a dot", "[voice.\"a b\"]\nurl = \"x\"\n",
+       "\"a b\": expected a name of letters"},
+      {"a parameter without a value", good + "parameters = [\"x\"]\n", "expected NAME=VALUE"},
+      {"a policy of failure", good + "on_fail = \"play\"\n", "expected pass, silence, play FILE"},
+  };
+  const TemporaryDirectory directory;
+  for (const Case& c : cases) {
+    CAPTURE(c.description);
+    const std::string message = error_of({"--config", directory.write("relay.toml", c.text)});
+    CAPTURE(message);
+    CHECK(contains(message, c.message));
+  }
+  for (const std::string header : {"no colon s3cret", ": s3cret", "A b: s3cret", "A: s3cret\\n"}) {
+    CAPTURE(header);
+    const std::string message = error_of(
+        {"--config", directory.write("relay.toml", good + "headers = [\"" + header + "\"]\n")});
+    CHECK(contains(message, "relay.toml:4: voice.b.headers: expected \"NAME: VALUE\""));
+    CHECK_FALSE(contains(message, "s3cret"));
+  }
+}
+
+}  // namespace relay
