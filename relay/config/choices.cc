@@ -55,4 +55,11 @@ Status set_fastpath_interface(StartupConfig& startup, const Setting& setting) {
   return {};
 }
 
+// Relative ones would mean another directory once the relay is in the background.
+Status add_prompt_directory(StartupConfig& startup, const Setting& setting) {
+  if (!setting.value.starts_with('/')) return refuse(setting, "expected an absolute path");
+  startup.prompt_directories.push_back(setting.value);
+  return {};
+}
+
 }  // namespace relay

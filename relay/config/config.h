@@ -100,6 +100,8 @@ struct StartupConfig {
   bool duplicate_small_packets = false;  // -2
   bool numeric_only = false;             // --no_resolve
 
+  std::vector<std::string> prompt_directories;  // --prompt-dir, absolute
+
   std::vector<NotifyTargetConfig> notify_targets;                // -n, --notify
   std::optional<NotifyTargetConfig> notify_all;                  // --notify-all; never tcp_self
   std::string record_directory, spool_directory;                 // -r, -S
@@ -131,6 +133,8 @@ struct RuntimeConfig {
   bool overload_protection = false;  // --overload_prot
   unsigned overload_cpu_percent = 90;
   size_t sessions_max = 0;  // 0: bounded by ports and descriptors only
+  // How long a prompt keeps a session whose parties send nothing; 0: for ever.
+  std::chrono::seconds prompt_ttl{3600};
   // How long a leg rejected by one fork branch keeps the session for the others.
   std::chrono::seconds fork_grace{5};
   VoiceConfig voice;  // [voice], --voice

@@ -88,6 +88,8 @@ std::vector<Row> startup_rows(const StartupConfig& startup) {
                                                        : "raised to the hard limit");
   rows.emplace_back("log level", level_name(startup.log_level));
   rows.emplace_back("log to", startup.syslog_facility ? "syslog" : "standard error");
+  rows.emplace_back("prompt directories",
+                    join(startup.prompt_directories, [](const std::string& path) { return path; }));
   rows.emplace_back("notification sockets",
                     join(startup.notify_targets, [](const auto& target) { return target.text; }));
   rows.emplace_back("notify of all timeouts",
@@ -115,6 +117,9 @@ std::string describe(const Config& config) {
                     fmt::format("{} s, {} s until both parties are known, {}", runtime.ttl.count(),
                                 runtime.setup_ttl.count(),
                                 runtime.independent_ttl ? "each direction" : "both directions"));
+  rows.emplace_back("prompt timeout", runtime.prompt_ttl.count() == 0
+                                          ? "none"
+                                          : fmt::format("{} s", runtime.prompt_ttl.count()));
   rows.emplace_back("fork grace", fmt::format("{} s", runtime.fork_grace.count()));
   rows.emplace_back("sessions at most", runtime.sessions_max == 0
                                             ? "as ports allow"

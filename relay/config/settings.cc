@@ -172,6 +172,8 @@ Status apply_runtime(Draft& draft, const Setting& setting) {
       return set_overload(runtime, setting);
     case OptionId::sessions_max:
       return set_number(runtime.sessions_max, setting, 0, 10'000'000);
+    case OptionId::prompt_ttl:
+      return set_seconds(runtime.prompt_ttl, setting, 0);
     case OptionId::fork_grace:
       return set_seconds(runtime.fork_grace, setting, 0);
     case OptionId::voice:
@@ -272,6 +274,8 @@ Status apply_startup(Draft& draft, const Setting& setting) {
       return set_fastpath(startup, setting);
     case OptionId::fastpath_interface:
       return set_fastpath_interface(startup, setting);
+    case OptionId::prompt_directory:
+      return add_prompt_directory(startup, setting);
     case OptionId::workers:
       return set_number(startup.worker_threads, setting, 0, 64);
     default:
@@ -437,6 +441,7 @@ bool is_runtime_setting(OptionId option) {
     case OptionId::independent_ttl:
     case OptionId::overload_protection:
     case OptionId::sessions_max:
+    case OptionId::prompt_ttl:
     case OptionId::fork_grace:
     case OptionId::voice:
       return true;

@@ -30,7 +30,7 @@ SessionSettings to_session_settings(const StartupConfig& config) {
 
 SessionLimits to_session_limits(const RuntimeConfig& config) {
   SessionLimits limits;
-  limits.ttl = {config.ttl, config.setup_ttl, config.independent_ttl};
+  limits.ttl = {config.ttl, config.setup_ttl, config.independent_ttl, config.prompt_ttl};
   limits.fork_grace = config.fork_grace;
   limits.overload = {config.overload_protection, config.overload_cpu_percent, config.sessions_max};
   return limits;
@@ -42,13 +42,9 @@ Dispatcher::Dispatcher(const StartupConfig& config, SessionManager& sessions,
     : plane_(plane),
       clock_(clock),
       last_tick_(clock.now()),
-      context_{sessions,
-               plane,
-               clock,
-               NotifyTargets(config.notify_targets),
-               control,
-               counters_,
-               packets_per_second_} {
+      prompts_(config.prompt_directories, sessions, clock),
+      context_{sessions, plane,    clock,     NotifyTargets(config.notify_targets),
+               control,  prompts_, counters_, packets_per_second_} {
   const auto dtmf_instances = static_cast<int>(config.modules.count(ModuleId::catch_dtmf));
   context_.dtmf.instances = std::max(1, dtmf_instances);
   context_.recording = {recorder, config.record_all, !config.record_no_rtcp};
@@ -81,6 +77,7 @@ std::string Dispatcher::execute(std::string_view command, const CommandOrigin& o
 }
 
 void Dispatcher::tick() {
+  prompts_.sweep();
   const Instant now = clock_.now();
   const double elapsed = std::chrono::duration<double>(now - last_tick_).count();
   if (elapsed <= 0) return;

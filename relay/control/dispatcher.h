@@ -9,6 +9,7 @@
 #include "relay/control/command_executor.h"
 #include "relay/control/control_counters.h"
 #include "relay/control/handlers.h"
+#include "relay/control/prompts.h"
 #include "relay/flow/forwarding_plane.h"
 #include "relay/session/session_manager.h"
 
@@ -28,7 +29,7 @@ class Dispatcher final : public CommandExecutor {
   // From now on there is M3; `events` outlives the dispatcher.
   void offer_dtmf(DtmfEvents& events) { context_.dtmf.events = &events; }
 
-  // Once a second: measures the packet rate.
+  // Once a second: measures the packet rate, takes off prompts that have ended.
   void tick();
   const CommandCounters& counters() const { return counters_; }
 
@@ -41,6 +42,7 @@ class Dispatcher final : public CommandExecutor {
   double packets_per_second_ = 0;
   uint64_t last_received_ = 0;
   Instant last_tick_;
+  Prompts prompts_;
   HandlerContext context_;
 };
 

@@ -7,6 +7,7 @@
 
 #include "ctlproto/error_codes.h"
 #include "relay/control/handlers.h"
+#include "relay/control/prompts.h"
 #include "relay/session/udp_copy.h"
 
 namespace relay {
@@ -239,6 +240,24 @@ json recorder_json(const Recorder* recorder) {
   return counters;
 }
 
+json prompt_json(const Session& session, LegId listener) {
+  const Prompt* prompt = prompt_of(session, listener);
+  if (prompt == nullptr) return nullptr;
+  const Prompt::Progress progress = prompt->progress();
+  const CodecTraits& codec = traits_of(prompt->audio().codec);
+  return {{"name", prompt->prompt_name()},
+          {"codec", codec.name},
+          {"payload_type", codec.payload_type},
+          {"packet_ms", prompt->packet_ms()},
+          {"packets", progress.packets},
+          {"position_s", seconds(progress.position)},
+          {"times_left", progress.times_left < 0 ? json(nullptr) : json(progress.times_left)}};
+}
+
+json prompts_json(const Prompts& prompts) {
+  return {{"created", prompts.created()}, {"destroyed", prompts.destroyed()}};
+}
+
 json leg_json(const HandlerContext& context, const Session& session, LegId id) {
   const LegSpec& spec = session.leg_spec(id);
   json codecs = json::array();
@@ -253,6 +272,7 @@ json leg_json(const HandlerContext& context, const Session& session, LegId id) {
           {"latch", latch_json(session.flows->stats_of(id, Component::rtp).latch.load(),
                                context.clock.now())},
           {"path", path_json(context, session, id, Component::rtp)},
+          {"prompt", prompt_json(session, id)},
           {"recordings", recordings_json(session.leg(id))},
           {"copies", copies_json(session.leg(id))},
           {"rtp", rtp_json(figures_of(*session.flows, id, Component::rtp))},
@@ -336,6 +356,7 @@ json control_json(const ControlCounters* counters) {
 }
 
 std::string whole_relay(const HandlerContext& context) {
+  context.prompts.sweep();
   const SessionManager& sessions = context.sessions;
   const SessionCounters& counters = sessions.counters();
   const EndedTotals& ended = sessions.ended();
@@ -371,11 +392,13 @@ std::string whole_relay(const HandlerContext& context) {
                     {"emitted", traffic.emitted},
                     {"forked", traffic.forked},
                     {"forks_lost", traffic.forks_lost},
+                    {"played", traffic.played},
                     {"dropped", drops_json([&](size_t i) { return traffic.drops[i]; })}}},
                   {"ports",
                    {{"pairs_taken", sessions.ports().taken()},
                     {"pairs_per_address", sessions.ports().pairs_per_address()},
                     {"unsettled", sessions.unsettled()}}},
+                  {"prompts", prompts_json(context.prompts)},
                   {"recordings", recorder_json(context.recording.recorder)},
                   {"commands",
                    {{"received", commands.received},

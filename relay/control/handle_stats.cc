@@ -6,6 +6,7 @@
 
 #include "ctlproto/error_codes.h"
 #include "relay/control/handlers.h"
+#include "relay/control/prompts.h"
 
 namespace relay {
 namespace {
@@ -13,6 +14,7 @@ namespace {
 struct Sources {
   const SessionCounters& sessions;
   const EndedTotals& ended;
+  const Prompts& prompts;
   const CommandCounters& commands;
   PlaneCounters traffic;
   uint64_t packets_received;
@@ -20,9 +22,11 @@ struct Sources {
 };
 
 Sources collect(const HandlerContext& context) {
+  context.prompts.sweep();
   const PlaneCounters traffic = context.plane.counters();
   return {context.sessions.counters(),
           context.sessions.ended(),
+          context.prompts,
           context.commands,
           traffic,
           received_by_complete_sessions(traffic),

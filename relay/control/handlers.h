@@ -21,6 +21,8 @@
 
 namespace relay {
 
+class Prompts;
+
 // How calls are recorded and copied.
 struct RecordingContext {
   Recorder* recorder = nullptr;  // none without -r
@@ -41,6 +43,7 @@ struct HandlerContext {
   const Clock& clock;
   NotifyTargets notify_targets;
   const ControlCounters* control;  // may be nullptr
+  Prompts& prompts;
   const CommandCounters& commands;
   const double& packets_per_second;  // received, over the last second
   RecordingContext recording = {};
@@ -69,7 +72,6 @@ std::string handle(HandlerContext& context, const ctlproto::Json& request);
 std::string handle(HandlerContext& context, const ctlproto::Record& request);
 std::string handle(HandlerContext& context, const ctlproto::Copy& request);
 std::string handle(HandlerContext& context, const ctlproto::StopRecord& request);
-// Parsed and checked; what they ask for this version does not have.
 std::string handle(HandlerContext& context, const ctlproto::Play& request);
 std::string handle(HandlerContext& context, const ctlproto::StopPlay& request);
 

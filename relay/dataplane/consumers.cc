@@ -4,6 +4,7 @@
 #include <array>
 
 #include "relay/dataplane/packet_io.h"
+#include "relay/rtp/rtcp_rewrite.h"
 
 namespace relay {
 namespace {
@@ -132,8 +133,11 @@ Verdict Consumers::pass(Bytes packet) {
 
 Bytes Consumers::shifted(Bytes packet, std::span<std::byte> scratch) const {
   const SequenceShift& shift = group_.shift[index(other(packet_.leg))];
-  if (shift.offset == 0 || kind_ != PacketKind::rtp || packet.size() < 12 ||
-      read_be32(packet, 8) != shift.ssrc) {
+  if (!shift.changes_anything()) return packet;
+  if (kind_ == PacketKind::rtcp) {
+    return with_sender_counts(packet, shift.ssrc, shift.packets, shift.octets, scratch);
+  }
+  if (kind_ != PacketKind::rtp || packet.size() < 12 || read_be32(packet, 8) != shift.ssrc) {
     return packet;
   }
   std::copy(packet.begin(), packet.end(), scratch.begin());
@@ -160,6 +164,19 @@ Instant flush_transform(FlowGroup& group, LegId leg, Instant now, PacketSender& 
   return Consumers(group, none, verdict, now, sender, totals).flush();
 }
 
+namespace {
+
+// The analyser sees what comes, a source what the transform makes of it.
+RtpStreamState heard_from(const FlowGroup& group, LegId leg) {
+  RtpStreamState heard = group.analyser[index(leg)].state();
+  const Transform* transform = group.spec.legs[index(leg)].transform;
+  if (transform == nullptr || transform->shift().ssrc != heard.ssrc_last) return heard;
+  heard.run_highest += transform->shift().offset;
+  return heard;
+}
+
+}  // namespace
+
 bool can_send(const FlowGroup& group, LegId leg, Instant now) {
   if (!group.spec.legs[index(leg)].open()) return false;
   return exit_of(group, leg, Component::rtp, now).destination.has_value();
@@ -169,7 +186,7 @@ Instant play_source(FlowGroup& group, LegId leg, bool first, Instant now, Packet
                     PlaneTotals& totals) {
   Source& source = *group.spec.legs[index(leg)].source;
   SequenceShift& shift = group.shift[index(leg)];
-  if (first) source.start(group.analyser[index(other(leg))].state(), shift, now);
+  if (first) source.start(heard_from(group, other(leg)), shift, now);
   Output output(group, leg, now, sender, totals);
   const Instant next = source.play(now, output);
   group.stats_of(leg, Component::rtp).shifted.store(shift.offset != 0, std::memory_order_relaxed);

@@ -13,7 +13,7 @@ inline bool has_consumers(const FlowGroup& group, LegId leg) {
   const LegSpec& in = group.spec.legs[index(leg)];
   return in.taps[0] != nullptr || in.transform != nullptr ||
          group.spec.legs[index(other(leg))].source != nullptr ||
-         group.shift[index(other(leg))].offset != 0;
+         group.shift[index(other(leg))].changes_anything();
 }
 
 // For one packet.

@@ -26,7 +26,7 @@ void keep_sequence(FlowGroup& group, LegId leg, const Transform* next) {
   const SequenceShift left = transform->shift();
   SequenceShift& shift = group.shift[index(other(leg))];
   if (left.offset == 0) return;
-  if (shift.ssrc != left.ssrc) shift = {left.ssrc, 0};
+  shift.turn_to(left.ssrc);
   shift.offset = static_cast<uint16_t>(shift.offset + left.offset);
   group.stats_of(other(leg), Component::rtp)
       .shifted.store(shift.offset != 0, std::memory_order_relaxed);

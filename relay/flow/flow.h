@@ -72,12 +72,34 @@ struct FlowGroupSpec {
   bool forked = false;                   // another session is copied into it: its parties only hear
 };
 
-// Added to the sequence numbers of RTP with this SSRC on its way to a party, because a source has
-// spoken as the same stream, or a transform has made another number of packets of it. Outlives
-// both.
-struct SequenceShift {
+// A stream that sources speak as where they cannot go on with the other party's.
+struct OwnStream {
+  bool known = false;
   uint32_t ssrc = 0;
-  uint16_t offset = 0;  // modulo 65536; 0: nothing is changed
+  uint16_t sequence = 0;   // of the next packet
+  uint32_t timestamp = 0;  // at `at`, with a clock of 8000 Hz
+  Instant at{};
+};
+
+// What sources and transforms leave behind for what a party hears after them. Outlives both.
+struct SequenceShift {
+  // The stream that a source has spoken as, or in place of, or that a transform has made another
+  // number of packets of: what is added to its sequence numbers, and to the counts in its sender
+  // reports (RFC 3550 §6.4.1). All wrap.
+  uint32_t ssrc = 0;
+  uint16_t offset = 0;
+  uint32_t packets = 0, octets = 0;
+
+  OwnStream own{};  // the next source goes on with it
+
+  bool changes_anything() const { return offset != 0 || packets != 0; }
+  // Forgets what was of another stream.
+  void turn_to(uint32_t stream) {
+    if (ssrc == stream) return;
+    ssrc = stream;
+    offset = 0;
+    packets = octets = 0;
+  }
 };
 
 // Who holds a latch and by what right; published for queries and for the offloader.

@@ -24,8 +24,8 @@ class Source {
   virtual ~Source() = default;
 
   // Before all else, as soon as the leg can send. `other` is what has come from the other party so
-  // far (its own sequence numbers); `shift` stays valid while the source is attached, and is
-  // applied to what instead_of() lets through.
+  // far (with the sequence numbers that instead_of() sees); `shift` stays valid while the source is
+  // attached, and is applied to what instead_of() lets through.
   virtual void start(const RtpStreamState& other, SequenceShift& shift, Instant now) = 0;
 
   // Called at once and then when it asked for; up to 1 ms late, and by what the thread is busy

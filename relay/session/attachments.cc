@@ -33,6 +33,7 @@ void SessionManager::set_transform(Session& session, LegId leg,
 }
 
 void SessionManager::set_source(Session& session, LegId leg, std::unique_ptr<Source> source) {
+  if (source) session.leg(leg).source_since = clock_.now();
   replace(session, session.leg(leg).source, std::move(source));
 }
 

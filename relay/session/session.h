@@ -35,6 +35,8 @@ struct TtlSettings {
   // One time-out a direction, and the first to run out ends the session; else either direction
   // keeps the session alive.
   bool independent = false;
+  // How long what a source sends keeps a session alive without a sign of either party; 0: for ever.
+  std::chrono::seconds source{3600};
 };
 
 // Where a leg's ports are, or will be, opened.
@@ -61,6 +63,7 @@ struct SessionLeg {
   std::vector<std::unique_ptr<Tap>> taps;
   std::unique_ptr<Transform> transform;
   std::unique_ptr<Source> source;
+  Instant source_since{};
 };
 
 // A to-tag that answered, and the media address it answered with.

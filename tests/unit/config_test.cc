@@ -171,6 +171,12 @@ TEST_CASE("options that are accepted") {
       {"--sessions-max",
        {"--sessions-max=500"},
        [](auto& c) { return c.runtime.sessions_max == 500; }},
+      {"--prompt-dir, twice",
+       {"--prompt-dir=/var/prompts", "--prompt-dir=/srv/prompts"},
+       [](auto& c) { return c.startup.prompt_directories.size() == 2; }},
+      {"--prompt-ttl",
+       {"--prompt-ttl=0"},
+       [](auto& c) { return c.runtime.prompt_ttl.count() == 0; }},
       {"--fork-grace",
        {"--fork-grace=0"},
        [](auto& c) { return c.runtime.fork_grace.count() == 0; }},
@@ -250,6 +256,8 @@ TEST_CASE("options that are refused") {
       {"UDP as superuser", {"-s", "udp:127.0.0.1:7722"}, "-F", true},
       {"UDP over IPv6 as superuser", {"-f", "-s", "udp6:[::1]:7722"}, "-F", true},
       {"UDP behind another socket", {"-s", "unix:/run/x", "-s", "udp:*:7722"}, "-F", true},
+      {"--prompt-dir relative", {"--prompt-dir", "prompts"}, "expected an absolute path"},
+      {"--prompt-ttl below zero", {"--prompt-ttl=-1"}, "--prompt-ttl: \"-1\""},
   };
   for (const Case& c : cases) {
     CAPTURE(c.description);

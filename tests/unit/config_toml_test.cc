@@ -24,6 +24,7 @@ tos = -1
 latch = "compat"
 fastpath = "require"
 fastpath_interfaces = ["eth1"]
+prompt_directories = ["/var/prompts", "/srv/prompts"]
 bridge_symmetric = true
 force_asymmetric = true
 duplicate_small_packets = true
@@ -32,6 +33,7 @@ numeric_only = true
 session_seconds = 30
 setup_seconds = 90
 per_direction = true
+prompt_seconds = 900
 fork_grace_seconds = 7
 [limits]
 sessions_max = 1000
@@ -85,6 +87,7 @@ TEST_CASE("a file with every key: sockets and media") {
   CHECK(startup.latch_policy == LatchPolicyDefault::compat);
   CHECK(startup.fastpath == FastpathChoice::require);
   CHECK(startup.fastpath_interfaces == std::vector<std::string>{"eth1"});
+  CHECK(startup.prompt_directories == std::vector<std::string>{"/var/prompts", "/srv/prompts"});
   CHECK(startup.bridge_symmetric);
   CHECK(startup.force_asymmetric);
   CHECK(startup.duplicate_small_packets);
@@ -119,6 +122,7 @@ TEST_CASE("a file with every key: the process and the timeouts") {
   CHECK(config.runtime.ttl.count() == 30);
   CHECK(config.runtime.setup_ttl.count() == 90);
   CHECK(config.runtime.independent_ttl);
+  CHECK(config.runtime.prompt_ttl.count() == 900);
   CHECK(config.runtime.fork_grace.count() == 7);
   CHECK(config.runtime.sessions_max == 1000);
   CHECK(config.runtime.overload_protection);

@@ -205,7 +205,8 @@ TEST_CASE("a call is laid out party by party, and what is not told is a dash") {
        R"("complete":true,"age_s":1.25,"ttl_s":60,)"
        R"("caller":{"local":"192.0.2.1:30000","latch":{"holder":"198.51.100.7:4000",)"
        R"("rank":"signalled_host"},"rtp":{"received":50,"forwarded":47,)"
-       R"("dropped":{"source_refused":3}}},"callee":null}]})"},
+       R"("dropped":{"source_refused":3}}},"callee":{"prompt":{"name":"welcome",)"
+       R"("payload_type":8,"position_s":0.5,"times_left":2}}}]})"},
       {"J session b", R"({"sessions":7})"},
       {"J session c", "E50"},
   });
@@ -226,6 +227,8 @@ TEST_CASE("a call is laid out party by party, and what is not told is a dash") {
         "caller rtcp         -          -     -       -            -  -\n"
         "callee rtp          -          -     -       -            -  -\n"
         "callee rtcp         -          -     -       -            -  -\n"
+        "\n"
+        "callee hears the prompt welcome: payload type 8, at 0.5 s, 2 times to go\n"
         "\n"
         "and 2 more sessions\n");
   CHECK(run_query(context, "b", "", "").code == ExitCode::relay_error);
@@ -273,6 +276,7 @@ TEST_CASE("why tells the way, the latch, what was refused, and what happened") {
     "caller":{"local":"198.51.100.1:30000","signalled":"192.0.2.1:4000","policy":"strict",
       "latch":{"rank":"signalled_host","holder":"192.0.2.1:4001","contested":true,"held_s":12.3,
         "egress":"192.0.2.1:4001"},
+      "prompt":{"name":"hold","codec":"PCMA","position_s":3.2,"times_left":null},
       "path":{"plane":"kernel","since_s":12,"came_back":"signalling has changed",
         "kernel":{"received":603,"forwarded":600,"punted":{"other_source":3,"rtcp":0}}},
       "rtp":{"received":610,"forwarded":607,"dropped":{"source_refused":3}},
@@ -292,6 +296,8 @@ TEST_CASE("why tells the way, the latch, what was refused, and what happened") {
         "callee → caller: relayed in user space, not in the kernel: the sender is not latched",
         "caller: signalled 192.0.2.1:4000; latched on 192.0.2.1:4001 (the signalled host, from "
         "another port) since 12 s, contested",
+        "media to it goes to 192.0.2.1:4001; our port is 198.51.100.1:30000\n"
+        "    hears the prompt hold as PCMA, 3.2 s into it, without end\n",
         "callee: no media address signalled; nobody holds the latch so far\n"
         "    media to it goes nowhere so far\n",
         "the first U", "unheard_of", "3.2 s", "and 3 earlier events", "and 2 more sessions"}) {

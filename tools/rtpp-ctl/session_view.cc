@@ -83,10 +83,25 @@ std::string recordings_table(const Place& session) {
   return any ? "\n" + table.to_string() : "";
 }
 
+// A line for each party that hears a prompt.
+std::string prompts_text(const Place& session) {
+  std::string text;
+  for (const char* party : {"caller", "callee"}) {
+    const Place prompt = session.below(party).below("prompt");
+    if (!prompt.has("name")) continue;
+    const std::string left = prompt.text("times_left");
+    text += fmt::format("\n{} hears the prompt {}: payload type {}, at {} s, {}\n", party,
+                        prompt.text("name"), prompt.text("payload_type"), prompt.text("position_s"),
+                        left == "-" ? "without end" : left + " times to go");
+  }
+  return text;
+}
+
 std::string session_text(const Place& session) {
-  return fmt::format("{}\ncomplete {}, age {} s, {} s to live\n\n{}\n{}{}", tags_text(session),
+  return fmt::format("{}\ncomplete {}, age {} s, {} s to live\n\n{}\n{}{}{}", tags_text(session),
                      session.text("complete"), session.text("age_s"), session.text("ttl_s"),
-                     addresses_table(session), packets_table(session), recordings_table(session));
+                     addresses_table(session), packets_table(session), recordings_table(session),
+                     prompts_text(session));
 }
 
 }  // namespace

@@ -100,6 +100,15 @@ std::string latch_text(const Place& latch, const std::string& policy) {
   return text;
 }
 
+// What the party hears in place of the other one; nothing if that is the other one.
+std::string prompt_text(const Place& prompt) {
+  if (!prompt.has("name")) return "";
+  const std::string left = prompt.text("times_left");
+  return fmt::format("    hears the prompt {} as {}, {} into it, {}\n", prompt.text("name"),
+                     prompt.text("codec"), time_text(prompt.text("position_s")),
+                     left == "-" ? "without end" : left + " times to go");
+}
+
 std::string party_text(const Place& session, const std::string& party) {
   const Place leg = session.below(party);
   const Place latch = leg.below("latch");
@@ -112,7 +121,7 @@ std::string party_text(const Place& session, const std::string& party) {
   text += egress == "-" ? "    media to it goes nowhere so far"
                         : fmt::format("    media to it goes to {}", egress);
   if (leg.has("local")) text += fmt::format("; our port is {}", leg.text("local"));
-  return text + "\n";
+  return text + "\n" + prompt_text(leg.below("prompt"));
 }
 
 std::string events_text(const Place& session, const Place& help) {
