@@ -120,6 +120,7 @@ Verdict Consumers::pass(Bytes packet) {
   Bytes leaving = packet;
   if (source != nullptr && is_media) {
     leaving = source->instead_of(kind_, packet, arrival_, from_source);
+    publish_shift(group_, egress);
   }
   const bool replaced = leaving.empty() && !packet.empty();
   const Offer offered{group_, packet_, kind_, arrival_, sender_};
@@ -189,7 +190,7 @@ Instant play_source(FlowGroup& group, LegId leg, bool first, Instant now, Packet
   if (first) source.start(heard_from(group, other(leg)), shift, now);
   Output output(group, leg, now, sender, totals);
   const Instant next = source.play(now, output);
-  group.stats_of(leg, Component::rtp).shifted.store(shift.offset != 0, std::memory_order_relaxed);
+  publish_shift(group, leg);
   return next;
 }
 

@@ -28,8 +28,7 @@ void keep_sequence(FlowGroup& group, LegId leg, const Transform* next) {
   if (left.offset == 0) return;
   shift.turn_to(left.ssrc);
   shift.offset = static_cast<uint16_t>(shift.offset + left.offset);
-  group.stats_of(other(leg), Component::rtp)
-      .shifted.store(shift.offset != 0, std::memory_order_relaxed);
+  publish_shift(group, other(leg));
 }
 
 // What the kernel matches may be the state of before: whoever has offloaded a flow must look now,
@@ -221,6 +220,11 @@ FlowFigures figures_of(const FlowGroup& group, LegId leg, Component component) {
   if (component == Component::rtcp) return figures;
   figures.analysis = totals_of(with_missed(share.plane->report(share.id).stream, share.missed));
   return figures;
+}
+
+void publish_shift(FlowGroup& group, LegId leg) {
+  group.stats_of(leg, Component::rtp)
+      .shifted.store(group.shift[index(leg)].changes_anything(), std::memory_order_relaxed);
 }
 
 void apply_spec(FlowGroup& group, const FlowGroupSpec& spec, Instant now) {

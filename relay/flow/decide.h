@@ -33,7 +33,7 @@ struct FlowStats {
   Published<AnalyserTotals> analysis;  // RTP only
   // Copies of what the kernel has relayed are told from packets that are to be relayed.
   std::atomic<bool> tells_copies{false};
-  std::atomic<bool> shifted{false};    // RTP that leaves this leg has its sequence numbers changed
+  std::atomic<bool> shifted{false};  // what leaves this leg is changed by its SequenceShift
 
   uint64_t dropped() const;
 };
@@ -107,6 +107,9 @@ struct IngressPacket {
 
 // Takes over a changed spec; the only way `group.spec` changes after install.
 void apply_spec(FlowGroup& group, const FlowGroupSpec& spec, Instant now);
+
+// Tells other threads whether what leaves the leg is changed by its SequenceShift.
+void publish_shift(FlowGroup& group, LegId leg);
 
 // Take over an RTP analysis that another plane has carried on. For the plane that owns the group.
 void resume_stream(FlowGroup& group, LegId leg, const RtpStreamState& from);

@@ -52,15 +52,17 @@ std::string_view obstacle(const OffloadQuestion& question) {
   }
   if (in.local.address.family() != out.local.address.family()) return "bridges IPv4 and IPv6";
   if (out.source != nullptr) return "a prompt or a voice speaks to the receiver";
+  const FlowStats& out_stats = question.group.stats_of(other(question.leg), Component::rtp);
+  if (out_stats.shifted.load(std::memory_order_relaxed)) {
+    return "its sequence numbers are shifted, after a prompt or re-packetising";
+  }
   if (may_be_kept_back(in)) return "what listens to it may keep packets back";
   return {};
 }
 
 std::string_view rtp_obstacle(const OffloadQuestion& question) {
-  if (question.spec.legs[index(question.leg)].transform != nullptr) return "it is re-packetised";
-  const FlowStats& out = question.group.stats_of(other(question.leg), Component::rtp);
-  const bool shifted = out.shifted.load(std::memory_order_relaxed);
-  return shifted ? "its sequence numbers are shifted, after a prompt or re-packetising" : "";
+  const bool is_transformed = question.spec.legs[index(question.leg)].transform != nullptr;
+  return is_transformed ? "it is re-packetised" : "";
 }
 
 // Where RTCP to the party of `leg` goes, by its own habit; while that is unknown, the way it came.

@@ -60,7 +60,7 @@ void VoiceSource::start(const RtpStreamState& other, SequenceShift& shift, Insta
   const bool same_clock = rtp_clock_rate(other.payload_type_last) == format_.clock_rate_hz;
   if (newest.used == 0 || newest.ssrc != other.ssrc_last || !same_clock) return;
   ssrc_ = other.ssrc_last;
-  if (shift.ssrc != ssrc_) shift = {ssrc_, 0};
+  shift.turn_to(ssrc_);
   continued_sequence_ = static_cast<uint16_t>(other.run_highest);
   sequence_ = static_cast<uint16_t>(*continued_sequence_ + 1 + shift.offset);
   const Duration since = now - from_ns(static_cast<int64_t>(newest.arrival_ns));
