@@ -150,7 +150,8 @@ TEST_CASE(
 
   FlowGroupSpec without = call.spec;
   without.legs[index(LegId::caller)].transform = nullptr;
-  pool->update(*call.group, without);
+  const PlaneTicket ticket = pool->update(*call.group, without);
+  REQUIRE(eventually([&] { return pool->settled(ticket); }));
   const auto later = call.pass(LegId::caller, kRtp, testing::rtp_packet({.sequence = 2}));
   REQUIRE(later);
   CHECK(read_be16(later->bytes, 2) == 3);

@@ -92,6 +92,7 @@ class MediaPort:
         self.counted_from = None
         self.heard = {}
         self.strays = []      # (source, first bytes) of what the peer has not sent
+        self.capture = None   # a list: gets (time, datagram) of all RTP that is heard
         self._talkers = []
         loop = asyncio.get_running_loop()
         for udp in self._sockets():
@@ -148,6 +149,8 @@ class MediaPort:
                 return
             except OSError:
                 continue  # an ICMP error of something we sent
+            if self.capture is not None and udp is self._rtp_socket:
+                self.capture.append((time.time(), datagram))
             kind, number = self.peer.sent.get(datagram, (None, None)) if self.peer else (None, None)
             expected_socket = self._rtp_socket if kind == RTP or self.mux else self._rtcp_socket
             if kind is None or udp is not expected_socket:

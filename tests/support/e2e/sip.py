@@ -69,10 +69,11 @@ class Script:
     def reinvite(self, body):
         return self.request("INVITE", body)
 
-    def request(self, method, body=None):
-        """A request inside the dialog."""
+    def request(self, method, body=None, header=None):
+        """A request inside the dialog, with a further header."""
         self._cseq += method != "ACK"
-        return self._send(f"{method} [next_url] SIP/2.0", "To:[$peer]", method, body, "[routes]",
+        more = ["[routes]", header] if header else ["[routes]"]
+        return self._send(f"{method} [next_url] SIP/2.0", "To:[$peer]", method, body, *more,
                           retrans=method != "ACK")
 
     def ack(self, body=None):
