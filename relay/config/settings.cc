@@ -205,6 +205,8 @@ Status apply_records(Draft& draft, const Setting& setting) {
       return set_text(startup.acct_json_file, setting);
     case OptionId::hep:
       return keep(draft.collectors, setting);
+    case OptionId::prompt_directory:
+      return add_prompt_directory(startup, setting);
     default:
       return {};
   }
@@ -274,8 +276,6 @@ Status apply_startup(Draft& draft, const Setting& setting) {
       return set_fastpath(startup, setting);
     case OptionId::fastpath_interface:
       return set_fastpath_interface(startup, setting);
-    case OptionId::prompt_directory:
-      return add_prompt_directory(startup, setting);
     case OptionId::workers:
       return set_number(startup.worker_threads, setting, 0, 64);
     default:
