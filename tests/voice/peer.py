@@ -226,12 +226,33 @@ def upgrade(peer):
                  b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n")
 
 
+def audiosocket(peer):
+    """Sends back ten records of audio, then hangs up."""
+    stream = peer.makefile("rwb")
+
+    def record():
+        kind, size = struct.unpack(">BH", stream.read(3))
+        return kind, stream.read(size)
+
+    kind, uuid = record()
+    assert kind == 0x01 and len(uuid) == 16
+    for _ in range(10):
+        kind, audio = record()
+        assert kind == 0x10 and len(audio) == 320
+        stream.write(struct.pack(">BH", kind, len(audio)) + audio)
+        stream.flush()
+    stream.write(b"\0\0\0")
+    stream.flush()
+    drain(peer)
+
+
 def reset(peer):
     peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 # What is done by hand with an accepted connection.
 BY_HAND = {
+    "audiosocket": audiosocket,
     "reset": reset,
     "silent": drain,
     "closing": lambda peer: None,

@@ -61,6 +61,17 @@ TEST_CASE("a dialogue of Doubao's first kind") {
   CHECK(run.audio() == 1920);
 }
 
+TEST_CASE("a dialogue over plain TCP") {
+  const PeerProcess peer({kPython, kPeerScript, "audiosocket"});
+  VoiceProfile profile =
+      profile_for(VoiceDriverKind::audiosocket, fmt::format("tcp://127.0.0.1:{}", peer.port()));
+  profile.rate_hz = 8000;
+  LinkRun run(profile);
+  CHECK(run.wait_for("ended") == "ended finished");
+  CHECK(run.events() == Lines{"started", "ended finished"});
+  CHECK(run.audio() == 10 * 320);
+}
+
 TEST_CASE("TLS: who is trusted, and with what name") {
   struct Case {
     std::string description, name;
