@@ -105,6 +105,11 @@ Instant Consumers::flush() {
   return group_.spec.legs[index(packet_.leg)].transform->on_time(arrival_, *this);
 }
 
+void Consumers::finish() {
+  kind_ = PacketKind::rtp;
+  group_.spec.legs[index(packet_.leg)].transform->finish(*this);
+}
+
 void Consumers::emit(Bytes packet) {
   if (pass(packet).kind != Verdict::Kind::forward) return;
   group_.stats_of(packet_.leg, packet_.component).emitted.add();
@@ -153,16 +158,39 @@ void offer_copy(FlowGroup& group, const IngressPacket& packet, Instant arrival,
   offer({group, packet, demux(packet.bytes), arrival, sender}, packet.bytes, false);
 }
 
+namespace {
+
+// Where the packets that a transform of `leg` lets go by itself leave to.
+Verdict way_out(FlowGroup& group, LegId leg, Instant now) {
+  const Exit exit = exit_of(group, other(leg), Component::rtp, now);
+  const bool can_leave = exit.destination && group.spec.legs[index(other(leg))].open();
+  return can_leave ? Verdict::forward(other(leg), exit.component, *exit.destination)
+                   : Verdict::drop(DropReason::no_egress);
+}
+
+IngressPacket no_packet(const FlowGroup& group, LegId leg) {
+  const Endpoint source = group.rtp_latch[index(leg)].holder().value_or(Endpoint{});
+  return {leg, Component::rtp, source, {}};
+}
+
+}  // namespace
+
 Instant flush_transform(FlowGroup& group, LegId leg, Instant now, PacketSender& sender,
                         PlaneTotals& totals) {
-  const Exit exit = exit_of(group, other(leg), Component::rtp, now);
-  const Endpoint source = group.rtp_latch[index(leg)].holder().value_or(Endpoint{});
-  const IngressPacket none{leg, Component::rtp, source, {}};
-  const bool can_leave = exit.destination && group.spec.legs[index(other(leg))].open();
-  const Verdict verdict = can_leave
-                              ? Verdict::forward(other(leg), exit.component, *exit.destination)
-                              : Verdict::drop(DropReason::no_egress);
+  const IngressPacket none = no_packet(group, leg);
+  const Verdict verdict = way_out(group, leg, now);
   return Consumers(group, none, verdict, now, sender, totals).flush();
+}
+
+void finish_transforms(FlowGroup& group, const FlowGroupSpec& next, Instant now,
+                       PacketSender& sender, PlaneTotals& totals) {
+  for (const LegId leg : kLegs) {
+    const Transform* transform = group.spec.legs[index(leg)].transform;
+    if (transform == nullptr || transform == next.legs[index(leg)].transform) continue;
+    const IngressPacket none = no_packet(group, leg);
+    const Verdict verdict = way_out(group, leg, now);
+    Consumers(group, none, verdict, now, sender, totals).finish();
+  }
 }
 
 namespace {

@@ -25,6 +25,8 @@ class Consumers final : private PacketSink {
   Verdict serve();
   // Without a packet: what the transform has waiting. Returns when it wants to be called again.
   Instant flush();
+  // The same, all of it: the transform goes.
+  void finish();
 
  private:
   void emit(Bytes packet) override;
@@ -51,6 +53,10 @@ Instant play_source(FlowGroup& group, LegId leg, bool first, Instant now, Packet
 // Lets the transform of `leg` send what has waited long enough; the rest as above.
 Instant flush_transform(FlowGroup& group, LegId leg, Instant now, PacketSender& sender,
                         PlaneTotals& totals);
+// Before `next` is applied: what waits in a transform that it takes away leaves. A packet may have
+// been served between the command and its post.
+void finish_transforms(FlowGroup& group, const FlowGroupSpec& next, Instant now,
+                       PacketSender& sender, PlaneTotals& totals);
 // Whether a source could send there.
 bool can_send(const FlowGroup& group, LegId leg, Instant now);
 

@@ -313,6 +313,7 @@ void Worker::carry_out(const Post& post) {
   FlowGroup& group = *post.group;
   switch (post.kind) {
     case Post::Kind::spec:
+      finish_transforms(group, post.spec, steady_now(), *this, totals_);
       apply_spec(group, post.spec, steady_now());
       set_timed(group, &post.spec);
       return watch_all(group, &post.spec);

@@ -24,6 +24,8 @@ class Transform {
   // Called at once and then when it asked for, up to 1 ms late, so that the end of a talk spurt
   // does not wait for the next one. Returns when to call again; Instant::max(): never.
   virtual Instant on_time(Instant now, PacketSink& sink) = 0;
+  // It goes away, and the stream goes on without it: all that waits goes to `sink`.
+  virtual void finish(PacketSink& sink) = 0;
   // By how much the packets that leave are ahead of those that come. Once the transform has gone,
   // the rest of the stream is shifted by it.
   virtual SequenceShift shift() const = 0;

@@ -18,6 +18,7 @@ class Repacketiser final : public Transform {
 
   bool on_packet(Bytes packet, Instant now, PacketSink& sink) override;
   Instant on_time(Instant now, PacketSink& sink) override;
+  void finish(PacketSink& sink) override { send_all(sink); }
   SequenceShift shift() const override { return {ssrc_, offset_}; }
   int ptime_ms() const { return ptime_ms_; }
 

@@ -49,6 +49,7 @@ class RepeatingTransform final : public Transform {
     return true;
   }
   Instant on_time(Instant, PacketSink&) override { return Instant::max(); }
+  void finish(PacketSink&) override {}
   SequenceShift shift() const override { return {}; }
 
  private:
@@ -70,6 +71,7 @@ class WaitingTransform final : public Transform {
     if (now >= due_) let_go(sink);
     return waiting_.empty() ? now + wait_ : due_;
   }
+  void finish(PacketSink& sink) override { let_go(sink); }
   SequenceShift shift() const override { return {0x11111111, 1}; }
 
  private:

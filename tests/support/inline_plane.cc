@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include "relay/base/assert.h"
+#include "relay/dataplane/consumers.h"
 
 namespace relay::testing {
 namespace {
@@ -67,6 +68,7 @@ void InlinePlane::install(FlowGroup& group, const FlowGroupSpec& spec) {
 
 PlaneTicket InlinePlane::update(FlowGroup& group, const FlowGroupSpec& spec) {
   RELAY_ASSERT(groups_.count(&group) == 1);
+  finish_transforms(group, spec, clock_.now(), *this, totals_);
   unbind(group);
   apply_spec(group, spec, clock_.now());
   bind(group);

@@ -162,6 +162,25 @@ TEST_CASE(
   testing::check_balanced(pool->counters());
 }
 
+TEST_CASE("what waits in a transform leaves before the transform goes") {
+  testing::WaitingTransform waiting(1h);
+  Call call;
+  call.spec.legs[index(LegId::caller)].transform = &waiting;
+  auto pool = testing::start_pool(1);
+  pool->install(*call.group, call.spec);
+  call.send(LegId::caller, kRtp, testing::rtp_packet({.sequence = 1}));
+  REQUIRE(eventually([&] { return rtp_stats(call, LegId::caller).consumed.get() == 1; }));
+  FlowGroupSpec without = call.spec;
+  without.legs[index(LegId::caller)].transform = nullptr;
+  pool->update(*call.group, without);
+  const auto first = call.party(LegId::callee, kRtp).receive();
+  REQUIRE(first);
+  CHECK(read_be16(first->bytes, 2) == 2);
+  testing::remove_and_settle(*pool, call);
+  CHECK(rtp_stats(call, LegId::caller).emitted.get() == 1);
+  testing::check_balanced(pool->counters());
+}
+
 TEST_CASE("a source speaks in time, replaces the other party, and shifts what comes after it") {
   constexpr int kPackets = 5;
   PacketSource source(kPackets, 20ms);
