@@ -21,6 +21,10 @@ uint64_t relayed(const FlowGroup& flows, LegId leg, Component component,
   return figures.forwarded + flows.stats_of(leg, component).emitted.get();
 }
 
+uint64_t relayed_in_kernel(const KernelShare& share) {
+  return share.before ? share.before->forwarded : 0;
+}
+
 LegRecord leg_record(const Session& session, LegId id) {
   const FlowGroup& flows = *session.flows;
   const SessionLeg& leg = session.leg(id);
@@ -29,7 +33,7 @@ LegRecord leg_record(const Session& session, LegId id) {
   record.open = spec.open();
   record.local = spec.local;
   record.signalled = spec.signalled;
-  record.latch = flows.stats_of(id, Component::rtp).latch.load();
+  record.latch = flows.latch_of(id);
   record.rtp_remote = rtp_remote(record.latch, spec);
   record.rtcp_remote = rtcp_remote(flows, id, record.rtp_remote);
   record.on_hold = leg.on_hold;
@@ -39,8 +43,8 @@ LegRecord leg_record(const Session& session, LegId id) {
   record.rtcp = figures_of(flows, id, Component::rtcp);
   record.rtp_relayed = relayed(flows, id, Component::rtp, record.rtp);
   record.rtcp_relayed = relayed(flows, id, Component::rtcp, record.rtcp);
-  record.rtp_in_kernel = flows.kernel_of(id, Component::rtp).before.forwarded;
-  record.rtcp_in_kernel = flows.kernel_of(id, Component::rtcp).before.forwarded;
+  record.rtp_in_kernel = relayed_in_kernel(flows.kernel_of(id, Component::rtp));
+  record.rtcp_in_kernel = relayed_in_kernel(flows.kernel_of(id, Component::rtcp));
   record.played = flows.stats_of(id, Component::rtp).played.get();
   return record;
 }

@@ -108,7 +108,7 @@ json kernel_json(const KernelShare& share, bool in_kernel) {
   const auto sum = [&](const __u64& before, const __u64* now) {
     return uint64_t{before} + (now != nullptr ? read_kernel_counter(*now) : 0);
   };
-  const KernelFlowStats& before = share.before;
+  const KernelFlowStats before = share.before ? *share.before : KernelFlowStats{};
   const uint64_t received = sum(before.received, live != nullptr ? &live->received : nullptr);
   if (received == 0 && !in_kernel) return nullptr;
   json punted = json::object();
@@ -269,8 +269,7 @@ json leg_json(const HandlerContext& context, const Session& session, LegId id) {
           {"signalled", spec.signalled ? endpoint_or_null(*spec.signalled) : json(nullptr)},
           {"policy", to_text(spec.policy)},
           {"codecs", std::move(codecs)},
-          {"latch", latch_json(session.flows->stats_of(id, Component::rtp).latch.load(),
-                               context.clock.now())},
+          {"latch", latch_json(session.flows->latch_of(id), context.clock.now())},
           {"path", path_json(context, session, id, Component::rtp)},
           {"prompt", prompt_json(session, id)},
           {"recordings", recordings_json(session.leg(id))},

@@ -9,7 +9,7 @@ namespace relay {
 
 TapAnswer ForkTap::offer(const TappedPacket& packet) {
   Component component = Component::rtp;
-  Endpoint destination = target_.stats_of(leg_, component).latch.load().egress;
+  Endpoint destination = target_.latch_of(leg_).egress;
   const RtcpState rtcp = target_.rtcp_state[index(leg_)].load();
   if (packet.kind == PacketKind::rtcp && rtcp.habit != RtcpHabit::muxed) {
     component = Component::rtcp;

@@ -51,7 +51,7 @@ void publish_rtcp(FlowGroup& group, LegId leg, Instant now) {
 void publish_latch(FlowGroup& group, LegId leg, Instant now) {
   const RtpLatch& latch = group.rtp_latch[index(leg)];
   group.published_changes[index(leg)] = latch.changes();
-  group.stats_of(leg, Component::rtp).latch.store(latch.state(now));
+  group.latch[index(leg)].store(latch.state(now));
   publish_rtcp(group, leg, now);
   call_for_attention(group);
 }
@@ -120,7 +120,7 @@ void note_accepted(FlowGroup& group, const IngressPacket& packet, PacketKind kin
   if (packet.component == Component::rtp && kind == PacketKind::rtp) {
     RtpAnalyser& analyser = group.analyser[index(packet.leg)];
     analyser.on_packet(packet.bytes, now);
-    stats.analysis.store(analyser.totals());
+    group.analysis[index(packet.leg)].store(analyser.totals());
   }
   if (kind == PacketKind::rtcp) {
     group.rtcp_habit[index(packet.leg)] =
@@ -211,14 +211,15 @@ FlowFigures figures_of(const FlowGroup& group, LegId leg, Component component) {
   for (size_t i = 0; i < kDropReasons; ++i) figures.drops[i] = stats.drops[i].get();
   figures.first_accepted = from_ns(stats.first_accepted_ns.load(std::memory_order_relaxed));
   figures.last_accepted = from_ns(stats.last_accepted_ns.load(std::memory_order_relaxed));
-  if (component == Component::rtp) figures.analysis = stats.analysis.load();
+  if (component == Component::rtp) figures.analysis = group.analysis_of(leg);
   const KernelShare& share = group.kernel_of(leg, component);
-  add_kernel(figures, share.before);
+  if (share.before) add_kernel(figures, *share.before);
   const KernelFlowStats* live = share.live.load(std::memory_order_relaxed);
   if (live == nullptr) return figures;
   add_kernel(figures, *live);
   if (component == Component::rtcp) return figures;
-  figures.analysis = totals_of(with_missed(share.plane->report(share.id).stream, share.missed));
+  const KernelFlowReport report = group.kernel_plane->report(share.id);
+  figures.analysis = totals_of(with_missed(report.stream, share.missed));
   return figures;
 }
 
@@ -249,7 +250,7 @@ Instant last_accepted(const FlowGroup& group, LegId leg, Component component) {
 
 void resume_stream(FlowGroup& group, LegId leg, const RtpStreamState& from) {
   group.analyser[index(leg)].resume(from);
-  group.stats_of(leg, Component::rtp).analysis.store(totals_of(from));
+  group.analysis[index(leg)].store(totals_of(from));
 }
 
 Verdict decide(FlowGroup& group, const IngressPacket& packet, Instant now) {

@@ -29,8 +29,6 @@ struct FlowStats {
   std::atomic<int64_t> last_forked_ns{0};     // to this leg's party, by any thread; 0: never
   std::atomic<int64_t> first_accepted_ns{0};  // 0: never
   std::atomic<int64_t> last_accepted_ns{0};   // accepted by the latch, even if it could not leave
-  Published<LatchState> latch;
-  Published<AnalyserTotals> analysis;  // RTP only
   // Copies of what the kernel has relayed are told from packets that are to be relayed.
   std::atomic<bool> tells_copies{false};
   std::atomic<bool> shifted{false};  // what leaves this leg is changed by its SequenceShift
@@ -62,6 +60,7 @@ struct FlowGroup {
   void* plane_data = nullptr;                   // the plane's own
 
   // What the kernel does for what arrives on each leg; written by the control thread.
+  const KernelPlane* kernel_plane = nullptr;
   std::array<std::array<KernelShare, 2>, 2> kernel;  // by LegId, Component
   KernelShare& kernel_of(LegId leg, Component component) {
     return kernel[index(leg)][index(component)];
@@ -75,8 +74,12 @@ struct FlowGroup {
   EventRing events;  // the control thread's
 
   // Read by anybody.
-  std::array<Published<RtcpState>, 2> rtcp_state;  // by LegId
-  std::array<std::array<FlowStats, 2>, 2> stats;   // by LegId, Component
+  std::array<Published<LatchState>, 2> latch;         // by LegId
+  std::array<Published<AnalyserTotals>, 2> analysis;  // by LegId; of RTP
+  std::array<Published<RtcpState>, 2> rtcp_state;     // by LegId
+  std::array<std::array<FlowStats, 2>, 2> stats;      // by LegId, Component
+  LatchState latch_of(LegId leg) const { return latch[index(leg)].load(); }
+  AnalyserTotals analysis_of(LegId leg) const { return analysis[index(leg)].load(); }
   FlowStats& stats_of(LegId leg, Component component) {
     return stats[index(leg)][index(component)];
   }

@@ -26,7 +26,7 @@ std::vector<PastEvent> EventRing::past() const {
 std::vector<PastEvent> past_events(const FlowGroup& group) {
   std::vector<PastEvent> past = group.events.past();
   for (const LegId leg : kLegs) {
-    const LatchState latch = group.stats_of(leg, Component::rtp).latch.load();
+    const LatchState latch = group.latch_of(leg);
     if (latch.holders == 0) continue;
     const auto event = latch.holders == 1 ? SessionEvent::latched : SessionEvent::relatched;
     past.push_back({latch.held_since, event, true, leg});

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 
 #include "relay/flow/kernel_plane.h"
 
@@ -19,14 +20,14 @@ struct KernelShare {
   std::atomic<bool> passed_by{false};
 
   // The worker's: packets in a row, and what the kernel had relayed when the first of them came.
+  uint32_t passed_packets = 0;
   const KernelFlowStats* passed_flow = nullptr;
   uint64_t passed_forwarded = 0;
-  uint32_t passed_packets = 0;
 
   // Control thread only.
-  const KernelPlane* plane = nullptr;
   KernelFlowId id;
-  KernelFlowStats before{};  // sums over earlier installs
+  // Sums over earlier installs; null: there were none, as with most calls until they end.
+  std::unique_ptr<KernelFlowStats> before;
   // Packets of the stream that the slow path analysed while it was going down.
   uint64_t missed = 0;
 };

@@ -61,7 +61,7 @@ void Graveyard::abandon() {
 void Graveyard::add_up(const Session& session) {
   const FlowGroup& flows = *session.flows;
   for (const LegId leg : kLegs) {
-    const AnalyserTotals analysis = flows.stats_of(leg, Component::rtp).analysis.load();
+    const AnalyserTotals analysis = flows.analysis_of(leg);
     totals_.sent += analysis.sent;
     totals_.received += analysis.received;
     totals_.duplicates += analysis.duplicates;

@@ -119,9 +119,8 @@ Planned plan_offload(const OffloadQuestion& question) {
   if (const auto why = is_rtp ? rtp_obstacle(question) : ""; !why.empty()) return no(why);
   const LegSpec& in = question.spec.legs[index(question.leg)];
   const LegSpec& out = question.spec.legs[index(other(question.leg))];
-  const LatchState in_latch = question.group.stats_of(question.leg, Component::rtp).latch.load();
-  const LatchState out_latch =
-      question.group.stats_of(other(question.leg), Component::rtp).latch.load();
+  const LatchState in_latch = question.group.latch_of(question.leg);
+  const LatchState out_latch = question.group.latch_of(other(question.leg));
   if (!is_settled(in_latch, in.policy)) return no("the sender is not latched");
   if (!is_settled(out_latch, out.policy)) return no("the receiver is not latched");
   KernelFlowSpec flow;

@@ -33,10 +33,10 @@ int tos_of(int socket, Family family) {
 
 // What came between the copy and now, most often one packet a tick: counted from the totals the
 // slow path publishes, or every flow that goes down would show a packet lost and a gap.
-void catch_up(RtpStreamState& stream, const FlowStats& stats) {
+void catch_up(RtpStreamState& stream, const FlowGroup& group, LegId leg) {
   constexpr uint64_t kPacketsMax = 250;
   const AnalyserTotals copied = totals_of(stream);
-  const AnalyserTotals now = stats.analysis.load();
+  const AnalyserTotals now = group.analysis_of(leg);
   const uint64_t sent = now.sent - copied.sent, received = now.received - copied.received;
   if (now.ssrc_changes != copied.ssrc_changes || received > sent || sent > kPacketsMax) return;
   const uint64_t first = stream.run_highest + 1 + sent - received;
@@ -45,6 +45,7 @@ void catch_up(RtpStreamState& stream, const FlowStats& stats) {
     rtp_count_sequence(&stream, &facts);
   }
   if (received == 0) return;
+  const FlowStats& stats = group.stats_of(leg, Component::rtp);
   stream.last_arrival_ns =
       static_cast<uint64_t>(stats.last_accepted_ns.load(std::memory_order_relaxed));
 }
@@ -93,9 +94,7 @@ void Offloader::install(FlowGroup& group, const FlowGroupSpec& spec) {
   watched->spec_settled = true;  // nothing but taps needs it, and those come later
   group.attention = &attention_;
   group.attention_flag = attention_.take();
-  for (auto& leg : group.kernel) {
-    for (KernelShare& share : leg) share.plane = &kernel_;
-  }
+  group.kernel_plane = &kernel_;
   slow_path_.install(group, spec);
   const uint32_t number = group.attention_flag.number();
   if (by_flag_.size() <= number) by_flag_.resize(number + 1);
@@ -155,6 +154,7 @@ FlowPath Offloader::path_of(const FlowGroup& group, LegId leg, Component compone
   if (!kernel_.available()) return {false, kernel_.status()};
   const auto found = watched_.find(&group);
   if (found == watched_.end()) return {false, "not watched"};
+  if (!found->second->flows) return {false, OffloadedFlow{}.reason};
   const OffloadedFlow& flow = found->second->flow(leg, component);
   if (flow.state == OffloadedFlow::State::in_kernel) {
     return {true, {}, flow.in_kernel_since, flow.came_back};
@@ -197,6 +197,9 @@ Duration Offloader::until_next_tick() const {
 
 void Offloader::look(Watched& watched) {
   const size_t in_kernel_before = live_.size();
+  if (!watched.flows) {
+    watched.flows = std::make_unique<std::array<std::array<OffloadedFlow, 2>, 2>>();
+  }
   if (!watched.spec_settled) watched.spec_settled = slow_path_.settled(watched.spec_ticket);
   bool all_in_kernel = true, is_under_way = !watched.spec_settled;
   for (const LegId leg : kLegs) {
@@ -216,7 +219,7 @@ void Offloader::look(Watched& watched) {
   }
   Duration wait = std::clamp<Duration>(watched.wait * 4, kFirstLook, kLookAtMost);
   const Instant now = clock_.now();
-  for (const auto& leg : watched.flows) {
+  for (const auto& leg : *watched.flows) {
     for (const OffloadedFlow& flow : leg) {
       if (flow.not_before > now) wait = std::min<Duration>(wait, flow.not_before - now);
     }
@@ -264,7 +267,7 @@ void Offloader::go_down(Watched& watched, LegId leg, Component component,
                         const KernelFlowSpec& wanted) {
   OffloadedFlow& flow = watched.flow(leg, component);
   KernelShare& share = watched.group->kernel_of(leg, component);
-  if (flow.stream) catch_up(*flow.stream, watched.group->stats_of(leg, component));
+  if (flow.stream) catch_up(*flow.stream, *watched.group, leg);
   const auto installed = kernel_.install(wanted, flow.stream ? *flow.stream : RtpStreamState{});
   if (!installed) {
     flow.stream.reset();
@@ -333,6 +336,7 @@ void Offloader::hold_off(OffloadedFlow& flow, std::string_view reason) {
 }
 
 void Offloader::all_come_back(Watched& watched, std::string_view reason) {
+  if (!watched.flows) return;
   for (const LegId leg : kLegs) {
     for (const Component component : kComponents) come_back(watched, leg, component, reason);
   }
@@ -354,7 +358,8 @@ void Offloader::come_back(Watched& watched, LegId leg, Component component,
                            std::memory_order_relaxed);
   share.last_rtp.store(report.stats.last_rtp, std::memory_order_relaxed);
   share.live.store(nullptr, std::memory_order_release);
-  add_to(share.before, report.stats);
+  if (!share.before) share.before = std::make_unique<KernelFlowStats>();
+  add_to(*share.before, report.stats);
   add_to(retired_, report.stats);
   live_[flow.live_at] = live_.back();
   live_[flow.live_at].flow->live_at = flow.live_at;

@@ -73,10 +73,11 @@ class Offloader final : public ForwardingPlane {
     FlowGroupSpec spec;
     PlaneTicket spec_ticket;  // when the slow path has taken it over
     bool spec_settled = false;
-    std::array<std::array<int, 2>, 2> tos{};              // of the sockets, by LegId, Component
-    std::array<std::array<OffloadedFlow, 2>, 2> flows{};  // by LegId, Component
+    std::array<std::array<int, 2>, 2> tos{};  // of the sockets, by LegId, Component
+    // By LegId, Component; null until the first look, and there is none without a kernel.
+    std::unique_ptr<std::array<std::array<OffloadedFlow, 2>, 2>> flows;
     OffloadedFlow& flow(LegId leg, Component component) {
-      return flows[index(leg)][index(component)];
+      return (*flows)[index(leg)][index(component)];
     }
     Duration wait{};
     Instant next_look = Instant::max();

@@ -190,7 +190,8 @@ class LiveCall {
   uint64_t teed() const {
     const KernelShare& share = group.kernel_of(LegId::caller, Component::rtp);
     const KernelFlowStats* live = share.live.load();
-    return share.before.teed + (live != nullptr ? read_kernel_counter(live->teed) : 0);
+    return (share.before ? share.before->teed : 0) +
+           (live != nullptr ? read_kernel_counter(live->teed) : 0);
   }
 
   FlowGroup group;

@@ -53,7 +53,7 @@ TEST_CASE("RTP and RTCP pass both ways, unchanged, from the socket they belong t
     CHECK(counters.forwarded == 42);
     CHECK(counters.received_bytes == 40 * 172 + 2 * 8);
     check_balanced(counters);
-    const AnalyserTotals analysis = call.group->stats_of(LegId::caller, kRtp).analysis.load();
+    const AnalyserTotals analysis = call.group->analysis_of(LegId::caller);
     CHECK(analysis.received == 20);
     CHECK(analysis.lost() == 0);
     CHECK(pool->descriptor_errors() == 0);

@@ -154,12 +154,12 @@ TEST_CASE("an accepted packet is analysed and remembered, a refused one is not")
   const FlowStats& stats = group.stats_of(LegId::caller, Component::rtp);
   decide(group, {LegId::caller, Component::rtp, kStranger, kRtp}, now);
   CHECK(stats.last_accepted_ns.load() == 0);
-  CHECK(stats.analysis.load().received == 0);
+  CHECK(group.analysis_of(LegId::caller).received == 0);
   decide(group, {LegId::caller, Component::rtp, kCaller, kRtp}, now);
   CHECK(stats.last_accepted_ns.load() == to_ns(now));
-  CHECK(stats.analysis.load().received == 1);
-  CHECK(stats.latch.load().holder == kCaller);
-  CHECK(stats.latch.load().rank == LatchState::Rank::signalled);
+  CHECK(group.analysis_of(LegId::caller).received == 1);
+  CHECK(group.latch_of(LegId::caller).holder == kCaller);
+  CHECK(group.latch_of(LegId::caller).rank == LatchState::Rank::signalled);
 }
 
 }  // namespace relay

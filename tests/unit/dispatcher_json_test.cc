@@ -99,11 +99,12 @@ TEST_CASE("J session tells a flow's counters in the kernel, also of earlier stay
   RelayFixture relay(sequential_config("127.0.0.1"));
   relay.ask("U c 192.0.2.1 4000 ft");
   FlowGroup& flows = *relay.sessions.find("c", "ft", std::nullopt)->session->flows;
-  KernelFlowStats& before = flows.kernel_of(LegId::caller, Component::rtp).before;
-  before.received = 10;
-  before.forwarded = 7;
-  before.drops[kernel_drop_source_refused] = 1;
-  before.punts[kernel_punt_other_source] = 2;
+  auto before = std::make_unique<KernelFlowStats>();
+  before->received = 10;
+  before->forwarded = 7;
+  before->drops[kernel_drop_source_refused] = 1;
+  before->punts[kernel_punt_other_source] = 2;
+  flows.kernel_of(LegId::caller, Component::rtp).before = std::move(before);
   const json session = ask(relay, "J session c")["sessions"][0];
   CHECK(session["caller"]["path"]["kernel"] == json::parse(R"({"received":10,"forwarded":7,
       "dropped":{"source_refused":1},"punted":{"other_source":2}})"));

@@ -30,10 +30,10 @@ TEST_CASE("the packet path's latches are told among the control thread's events"
   LatchState latch;
   latch.held_since = from_ns(20);
   latch.holders = 1;
-  group->stats_of(LegId::caller, Component::rtp).latch.store(latch);
+  group->latch[index(LegId::caller)].store(latch);
   latch.held_since = from_ns(40);
   latch.holders = 2;
-  group->stats_of(LegId::callee, Component::rtp).latch.store(latch);
+  group->latch[index(LegId::callee)].store(latch);
   const auto past = past_events(*group);
   REQUIRE(past.size() == 4);
   CHECK(past[1] == PastEvent{from_ns(20), SessionEvent::latched, true, LegId::caller});

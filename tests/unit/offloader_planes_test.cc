@@ -249,7 +249,7 @@ TEST_CASE("strangers do not take a latch whose holder only the kernel hears") {
       CHECK(relay.send(*call, LegId::callee, call->callee()).destination == call->caller().at);
       if (!c.comes_back) relay.talk(*call, LegId::caller, 20ms);
     }
-    const LatchState latch = call->group.stats_of(LegId::caller, Component::rtp).latch.load();
+    const LatchState latch = call->group.latch_of(LegId::caller);
     CHECK(latch.holder == call->caller().at);
     relay.talk(*call, 200ms);
     CHECK(relay.kernel.spec_at(call->local(LegId::caller))->source == call->caller().at);

@@ -89,8 +89,8 @@ TEST_CASE("a fork copies RTP and RTCP byte for byte, from the target's ports") {
   CHECK_FALSE(lab.sessions.fork(*source.session, LegId::caller, *source.session, LegId::caller));
   // Its own thread may be a moment behind.
   for (const LegId leg : kLegs) {
-    const FlowStats& stats = target.session->flows->stats_of(leg, Component::rtp);
-    REQUIRE(eventually([&] { return stats.latch.load().egress.valid(); }));
+    const FlowGroup& flows = *target.session->flows;
+    REQUIRE(eventually([&] { return flows.latch_of(leg).egress.valid(); }));
   }
   for (const LegId leg : kLegs) {
     for (const Component component : kComponents) {
