@@ -81,6 +81,7 @@ Result<void> Daemon::open() {
   auto accounting = Accounting::start(to_acct_settings(startup, slow_path_->threads()), *sessions_);
   if (!accounting) return tl::unexpected(accounting.error());
   accounting_ = std::move(*accounting);
+  dispatcher_->show(accounting_->counters());
   if (auto written = pid_file_.write(); !written) return written;
   if (recorder_) {
     // Calls are worth more than their recordings.

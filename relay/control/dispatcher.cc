@@ -9,6 +9,16 @@
 
 namespace relay {
 
+namespace {
+
+// The plane's counters are a sum over all flows, so nobody takes it each second for a rate that is
+// hardly ever asked for: a rate is over the time since it was last measured, from one bound to the
+// other.
+constexpr Duration kRateOverAtLeast = std::chrono::seconds(1);
+constexpr Duration kRateOverAtMost = std::chrono::seconds(10);
+
+}  // namespace
+
 std::string error_reply(int code) {
   return "E" + std::to_string(code);
 }
@@ -41,7 +51,7 @@ Dispatcher::Dispatcher(const StartupConfig& config, SessionManager& sessions,
                        const ControlCounters* control, Recorder* recorder)
     : plane_(plane),
       clock_(clock),
-      last_tick_(clock.now()),
+      rate_measured_(clock.now()),
       prompts_(config.prompt_directories, sessions, clock),
       context_{sessions, plane,    clock,     NotifyTargets(config.notify_targets),
                control,  prompts_, counters_, packets_per_second_} {
@@ -58,6 +68,9 @@ std::string Dispatcher::reply_to(std::string_view command, bool& succeeded) {
     succeeded = false;
     return error_reply(request.error().code);
   }
+  const bool may_tell_rate = std::holds_alternative<ctlproto::Stats>(*request) ||
+                             std::holds_alternative<ctlproto::Json>(*request);
+  if (may_tell_rate) measure_rate(kRateOverAtLeast);
   std::string reply =
       std::visit([&](const auto& asked) { return handle(context_, asked); }, *request);
   const bool unknown_lookup = reply == "0" && std::holds_alternative<ctlproto::Lookup>(*request);
@@ -78,13 +91,17 @@ std::string Dispatcher::execute(std::string_view command, const CommandOrigin& o
 
 void Dispatcher::tick() {
   prompts_.sweep();
+  measure_rate(kRateOverAtMost);
+}
+
+void Dispatcher::measure_rate(Duration at_least) {
   const Instant now = clock_.now();
-  const double elapsed = std::chrono::duration<double>(now - last_tick_).count();
-  if (elapsed <= 0) return;
+  if (now - rate_measured_ < at_least) return;
+  const double elapsed = std::chrono::duration<double>(now - rate_measured_).count();
   const uint64_t received = received_by_complete_sessions(plane_.counters());
   packets_per_second_ = static_cast<double>(received - last_received_) / elapsed;
   last_received_ = received;
-  last_tick_ = now;
+  rate_measured_ = now;
 }
 
 }  // namespace relay

@@ -28,20 +28,23 @@ class Dispatcher final : public CommandExecutor {
 
   // From now on there is M3; `events` outlives the dispatcher.
   void offer_dtmf(DtmfEvents& events) { context_.dtmf.events = &events; }
+  // `J stats` shows them from now on; they outlive the dispatcher.
+  void show(const AcctCounters& counters) { context_.accounting = &counters; }
 
-  // Once a second: measures the packet rate, takes off prompts that have ended.
+  // Once a second: takes off prompts that have ended and, now and then, measures the packet rate.
   void tick();
   const CommandCounters& counters() const { return counters_; }
 
  private:
   std::string reply_to(std::string_view command, bool& succeeded);
+  void measure_rate(Duration at_least);
 
   const ForwardingPlane& plane_;
   const Clock& clock_;
   CommandCounters counters_;
   double packets_per_second_ = 0;
   uint64_t last_received_ = 0;
-  Instant last_tick_;
+  Instant rate_measured_;
   Prompts prompts_;
   HandlerContext context_;
 };

@@ -354,6 +354,20 @@ json control_json(const ControlCounters* counters) {
   return result;
 }
 
+json accounting_json(const AcctCounters* counters) {
+  json result = json::object();
+  if (counters == nullptr) return result;
+  for (const AcctCounterRow& row : kAcctCounterRows) {
+    result[row.name] = (counters->*row.value).get();
+  }
+  return result;
+}
+
+json dtmf_json(const DtmfEvents* events) {
+  if (events == nullptr) return nullptr;
+  return {{"events_lost", events->lost()}};
+}
+
 std::string whole_relay(const HandlerContext& context) {
   context.prompts.sweep();
   const SessionManager& sessions = context.sessions;
@@ -406,6 +420,8 @@ std::string whole_relay(const HandlerContext& context) {
                     {"errors", commands.errors},
                     {"replied", commands.replied}}},
                   {"control", control_json(context.control)},
+                  {"accounting", accounting_json(context.accounting)},
+                  {"dtmf", dtmf_json(context.dtmf.events)},
                   {"draining", sessions.draining()},
                   {"overloaded", sessions.overload().overloaded()},
                   {"cpu_percent", sessions.overload().cpu_percent()}});

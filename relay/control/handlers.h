@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "ctlproto/request.h"
+#include "relay/acct/counters.h"
 #include "relay/base/clock.h"
 #include "relay/base/log.h"
 #include "relay/config/config.h"
@@ -45,11 +46,12 @@ struct HandlerContext {
   const ControlCounters* control;  // may be nullptr
   Prompts& prompts;
   const CommandCounters& commands;
-  const double& packets_per_second;  // received, over the last second
+  const double& packets_per_second;  // received, over the last one to ten seconds
   RecordingContext recording = {};
   DtmfContext dtmf = {};
-  CommandOrigin origin{};  // of the command at hand
-  LogLimit refusals{20};   // lines a second about commands that were refused
+  const AcctCounters* accounting = nullptr;  // may be nullptr
+  CommandOrigin origin{};                    // of the command at hand
+  LogLimit refusals{20};                     // lines a second about commands that were refused
 };
 
 // Replies to U, L, D, Q, G and the like fit this, as in rtpproxy, cookie included.

@@ -198,4 +198,26 @@ TEST_CASE("J stats tells every counter of the control sockets and of notificatio
   CHECK(control.size() == std::size(kControlCounterRows));
 }
 
+TEST_CASE("J stats tells every counter of accounting, and DTMF events that were lost") {
+  RelayFixture relay;
+  CHECK(ask(relay, "J stats")["accounting"].empty());
+  CHECK(ask(relay, "J stats")["dtmf"].is_null());
+
+  AcctCounters counters;
+  counters.reports_sent.add(3);
+  relay.dispatcher.show(counters);
+  const auto events = DtmfEvents::create();
+  REQUIRE(events);
+  relay.dispatcher.offer_dtmf(**events);
+  CHECK(ask(relay, "J stats")["dtmf"]["events_lost"] == 0);
+  // Nobody takes them: the queue is full at some time.
+  uint64_t pushed = 0;
+  for (; (*events)->lost() < 2 && pushed < 100'000; ++pushed) (*events)->push(0, {});
+  const json stats = ask(relay, "J stats");
+  CHECK(stats["dtmf"]["events_lost"] == 2);
+  CHECK(stats["accounting"]["reports_sent"] == 3);
+  CHECK(stats["accounting"]["records_failed"] == 0);
+  CHECK(stats["accounting"].size() == std::size(kAcctCounterRows));
+}
+
 }  // namespace relay

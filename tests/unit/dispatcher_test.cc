@@ -363,6 +363,41 @@ TEST_CASE("G counts sessions, packets and commands") {
       });
 }
 
+TEST_CASE("the packet rate is that of the last second to ten, whenever it is asked for") {
+  RelayFixture relay;
+  relay.ask("U c 192.0.2.1 4000 ft");
+  relay.ask("L c 192.0.2.2 5000 ft tt");
+  FlowGroup& flows = *relay.sessions.find("c", "ft", std::nullopt)->session->flows;
+  const Endpoint caller{*IpAddress::parse("192.0.2.1"), 4000};
+  uint16_t sequence = 0;
+  const auto send = [&](int packets) {
+    for (int i = 0; i < packets; ++i) {
+      const auto packet = rtp_packet(++sequence);
+      relay.plane.deliver(flows, {LegId::caller, Component::rtp, caller, packet});
+    }
+  };
+  struct Case {
+    std::string description;
+    int packets, seconds;
+    std::string expected;
+  };
+  const std::vector<Case> cases = {
+      {"before a second has passed", 8, 0, "0.000000"},
+      {"over what has passed since the start", 8, 4, "4.000000"},
+      {"asked again at once", 0, 0, "4.000000"},
+      {"over what has passed since it was asked for", 6, 2, "3.000000"},
+      {"not asked for ten seconds: measured all the same", 10, 10, "1.000000"},
+      {"nothing before those counts", 0, 1, "0.000000"},
+      {"long silence after packets", 20, 25, "0.000000"},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(c.description);
+    send(c.packets);
+    relay.wait_s(c.seconds);
+    CHECK(relay.ask("G pps_in") == c.expected);
+  }
+}
+
 TEST_CASE("prompts are refused as if they could not start") {
   RelayFixture relay;
   run(relay, {
