@@ -87,7 +87,10 @@ TEST_CASE("a fork copies RTP and RTCP byte for byte, from the target's ports") {
   Parties source = lab.call(), target = lab.call();
   REQUIRE(lab.sessions.fork(*source.session, LegId::caller, *target.session, LegId::callee));
   CHECK_FALSE(lab.sessions.fork(*source.session, LegId::caller, *source.session, LegId::caller));
-  // Its own thread may be a moment behind.
+  // Either's own thread may be a moment behind.
+  RtpStreamState ignored;
+  const auto ticket = lab.pool->copy_stream(*source.session->flows, LegId::caller, ignored);
+  REQUIRE(eventually([&] { return lab.pool->settled(ticket); }));
   for (const LegId leg : kLegs) {
     const FlowGroup& flows = *target.session->flows;
     REQUIRE(eventually([&] { return flows.latch_of(leg).egress.valid(); }));
