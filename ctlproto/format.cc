@@ -161,7 +161,8 @@ class RequestFormatter {
   }
   void operator()(const DeleteAll&) const { out_ += 'X'; }
   void operator()(const Json& request) const {
-    constexpr std::array<std::string_view, 3> kWords = {"stats", "sessions", "session"};
+    constexpr std::array<std::string_view, 6> kWords = {"stats",  "sessions", "session",
+                                                        "voices", "events",   "voicetest"};
     out_ += 'J';
     append_token(out_, kWords[static_cast<size_t>(request.what)]);
     if (!request.argument.empty()) append_token(out_, request.argument);

@@ -2,6 +2,7 @@
 // E3 (sub-commands allowed), then what the command itself asks for, then its sub-commands.
 #include "ctlproto/parse.h"
 
+#include <algorithm>
 #include <array>
 
 #include "ctlproto/commands.h"
@@ -304,27 +305,32 @@ Result parse_stats(const CommandText& command) {
 }
 
 Result parse_json(const CommandText& command) {
+  struct Word {
+    std::string_view text;
+    Json::What what;
+    size_t tokens_min, tokens_max;
+  };
+  constexpr std::array kWords{
+      Word{"stats", Json::What::stats, 2, 2},     Word{"sessions", Json::What::sessions, 2, 3},
+      Word{"session", Json::What::session, 3, 3}, Word{"voices", Json::What::voices, 2, 2},
+      Word{"events", Json::What::events, 2, 3},   Word{"voicetest", Json::What::voicetest, 3, 3},
+  };
   const Tokens& tokens = command.tokens;
-  Json request;
-  bool argument_fits = true;
-  if (tokens[1] == "stats") {
-    request.what = Json::What::stats;
-    argument_fits = tokens.size() == 2;
-  } else if (tokens[1] == "sessions") {
-    request.what = Json::What::sessions;
-  } else if (tokens[1] == "session") {
-    request.what = Json::What::session;
-    argument_fits = tokens.size() == 3;
-  } else {
+  const auto* word = std::find_if(kWords.begin(), kWords.end(),
+                                  [&](const Word& known) { return known.text == tokens[1]; });
+  if (word == kWords.end()) {
     // rtpproxy knows no J at all and answers E0; a word we do not know gets the same.
     return refuse(error::unknown_command,
-                  "J " + quoted(tokens[1]) + ", expected stats, sessions or session");
+                  "J " + quoted(tokens[1]) +
+                      ", expected stats, sessions, session, voices, events or voicetest");
   }
-  if (!argument_fits) {
+  if (tokens.size() < word->tokens_min || tokens.size() > word->tokens_max) {
     return refuse(error::wrong_token_count,
                   std::to_string(tokens.size()) + " tokens, expected " +
                       std::string(kCommands[static_cast<size_t>(Verb::json)].hint));
   }
+  Json request;
+  request.what = word->what;
   if (tokens.size() == 3) request.argument = tokens[2];
   return request;
 }

@@ -184,9 +184,10 @@ struct DeleteAll {  // X
 // J, an extension of rtpp-relay (rtpproxy answers E0): one line of JSON.
 //   J stats | J sessions [CURSOR] | J session CALLID
 struct Json {
-  enum class What : uint8_t { stats, sessions, session };
+  enum class What : uint8_t { stats, sessions, session, voices, events, voicetest };
   What what = What::stats;
-  std::string argument;  // the cursor or call-id; may be empty for sessions
+  // The cursor of sessions and events, which may be empty; the call-id; the profile.
+  std::string argument;
   friend bool operator==(const Json&, const Json&) = default;
 };
 

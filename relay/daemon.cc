@@ -46,9 +46,7 @@ Result<void> Daemon::open() {
   if (auto handled = handle_signals(); !handled) return handled;
 
   if (auto recorder = open_recorder(); !recorder) return recorder;
-  auto profiles = load_voice_profiles(config_.runtime.voice);
-  if (!profiles) return tl::unexpected(profiles.error());
-  voice_profiles_ = std::move(*profiles);
+  if (auto voice = open_voice(); !voice) return voice;
   auto dtmf_events = DtmfEvents::create();
   if (!dtmf_events) return tl::unexpected(dtmf_events.error());
   dtmf_events_ = std::move(*dtmf_events);
@@ -64,11 +62,13 @@ Result<void> Daemon::open() {
   dispatcher_ = std::make_unique<Dispatcher>(startup, *sessions_, *plane_, clock_,
                                              &control_counters_, recorder_.get());
   report_dtmf();
+  connect_voice();
 
   auto control = ControlServer::create(*loop_, startup, *dispatcher_, control_counters_,
                                        [this] { drain("end of standard input"); });
   if (!control) return tl::unexpected(control.error());
   control_ = std::move(*control);
+  if (auto http = open_http(); !http) return http;
   check_local_addresses();
   second_ = std::make_unique<Timer>(*loop_, [this] { every_second(); });
   second_->start_repeating(std::chrono::seconds(1));
@@ -229,7 +229,7 @@ void Daemon::reload() {
               quoted(profiles.error().message, 512));
     return;
   }
-  voice_profiles_ = std::move(*profiles);
+  reload_voice(runtime->voice, std::move(*profiles));
   sessions_->set_limits(to_session_limits(*runtime));
   log_warning("reloaded file={}", quoted(startup.config_file));
 }
@@ -239,6 +239,7 @@ void Daemon::every_second() {
   sessions_->expire();
   sessions_->overload().sample(cpu_time_used(), available_cpus(), clock_.now());
   dispatcher_->tick();
+  if (voices_) voices_->tick();
   stop_if_drained();
 }
 

@@ -14,15 +14,18 @@
 #include "relay/control/dispatcher.h"
 #include "relay/control/dtmf_reporter.h"
 #include "relay/control/event_loop.h"
+#include "relay/control/http_server.h"
 #include "relay/control/notifier.h"
 #include "relay/control/timeout_reporter.h"
+#include "relay/control/voice_calls.h"
 #include "relay/dataplane/worker_pool.h"
 #include "relay/fastpath/fastpath.h"
 #include "relay/media/recorder.h"
 #include "relay/session/media_sockets.h"
 #include "relay/session/offloader.h"
 #include "relay/session/session_manager.h"
-#include "relay/voice/profile.h"
+#include "relay/voice/voice_service.h"
+#include "relay/voice/voice_thread.h"
 
 namespace relay {
 
@@ -38,6 +41,12 @@ class Daemon {
   Result<void> open();
   Result<void> open_fast_path();
   void start_offloading();
+  // daemon_parts.cc
+  Result<void> open_voice();
+  void connect_voice();
+  void reload_voice(const VoiceConfig& config, VoiceProfiles profiles);
+  Result<void> open_http();
+
   void offload();
   Result<void> open_recorder();
   Result<void> handle_signals();
@@ -54,7 +63,6 @@ class Daemon {
   SteadyClock clock_;
   KernelSocketFactory sockets_;
   ControlCounters control_counters_;
-  VoiceProfiles voice_profiles_;  // of the last good reload
   std::unique_ptr<EventLoop> loop_;
   std::unique_ptr<Notifier> notifier_;
   std::unique_ptr<Recorder> recorder_;
@@ -63,12 +71,17 @@ class Daemon {
   std::unique_ptr<Fastpath> fast_path_;
   std::unique_ptr<Offloader> plane_;
   std::unique_ptr<Accounting> accounting_;
+  VoiceProfiles voice_profiles_;  // as started
+  std::unique_ptr<VoiceThread> voice_thread_;
+  std::unique_ptr<VoiceService> voice_engine_;
   std::unique_ptr<SessionManager> sessions_;
+  std::unique_ptr<VoiceCalls> voices_;
   std::unique_ptr<TimeoutReporter> timeouts_;
   std::unique_ptr<DtmfReporter> dtmf_;
   std::unique_ptr<FdEvent> dtmf_wake_up_;
   std::unique_ptr<Dispatcher> dispatcher_;
   std::unique_ptr<ControlServer> control_;
+  std::unique_ptr<HttpServer> http_;
   std::unique_ptr<Timer> second_;
   std::unique_ptr<Timer> offload_tick_;
   std::unique_ptr<FdEvent> offload_attention_;

@@ -7,7 +7,8 @@ packages_build="cmake ninja-build g++ pkg-config libevent-dev libuv1-dev libjema
   libssl-dev libwslay-dev libsndfile1-dev libpcap-dev libsrtp2-dev"
 packages_demo="python3 iproute2 nftables espeak-ng"
 packages_test="doctest-dev libbenchmark-dev python3 iproute2 nftables kamailio sip-tester
-  tshark mandoc procps rtpengine-daemon python3-websockets nodejs node-ws openssl"
+  tshark mandoc procps rtpengine-daemon python3-websockets nodejs node-ws openssl flite
+  pocketsphinx pocketsphinx-en-us"
 
 # install_missing PACKAGE…: installs with apt what dpkg does not know as installed.
 install_missing() {

@@ -47,6 +47,23 @@ Status set_record_format(StartupConfig& startup, const Setting& setting) {
   return {};
 }
 
+// 127.0.0.1:8080 or [::1]:8080; there is no authentication, so no default address either.
+Status set_http(StartupConfig& startup, const Setting& setting) {
+  constexpr const char* kExpected = "expected ADDRESS:PORT with a numeric address, as [::1]:8080";
+  const size_t colon = setting.value.rfind(':');
+  std::string host = setting.value.substr(0, colon);
+  if (host.size() >= 2 && host.front() == '[' && host.back() == ']') {
+    host = host.substr(1, host.size() - 2);
+  }
+  const auto address = IpAddress::parse(host);
+  if (!address || colon == std::string::npos) return refuse(setting, kExpected);
+  const Setting number{setting.option, setting.value.substr(colon + 1), setting.source};
+  const auto port = parse_integer(number, 1, 65535);
+  if (!port) return refuse(setting, kExpected);
+  startup.http = Endpoint{*address, static_cast<uint16_t>(*port)};
+  return {};
+}
+
 Status set_fastpath_interface(StartupConfig& startup, const Setting& setting) {
   if (setting.value.empty() || setting.value.size() >= IFNAMSIZ) {
     return refuse(setting, "expected the name of a network interface");

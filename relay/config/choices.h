@@ -10,6 +10,7 @@ Status set_realtime(StartupConfig& startup, const Setting& setting);
 Status set_latch(StartupConfig& startup, const Setting& setting);
 Status set_fastpath(StartupConfig& startup, const Setting& setting);
 Status set_record_format(StartupConfig& startup, const Setting& setting);
+Status set_http(StartupConfig& startup, const Setting& setting);
 Status set_fastpath_interface(StartupConfig& startup, const Setting& setting);
 Status add_prompt_directory(StartupConfig& startup, const Setting& setting);
 

@@ -92,6 +92,7 @@ struct StartupConfig {
   bool sequential_ports = false;  // -b
   int tos = 184;                  // -t; -1: leave alone
   unsigned worker_threads = 0;    // 0: one a CPU this process may use
+  std::optional<Endpoint> http;                         // --http
   FastpathChoice fastpath = FastpathChoice::automatic;  // --fastpath
   std::vector<std::string> fastpath_interfaces;         // beside those of the local addresses
   LatchPolicyDefault latch_policy = LatchPolicyDefault::strict;

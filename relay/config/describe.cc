@@ -98,6 +98,7 @@ std::vector<Row> startup_rows(const StartupConfig& startup) {
   rows.emplace_back("call records, JSON", or_none(startup.acct_json_file));
   rows.emplace_back("HEP collectors", join(startup.hep_collectors,
                                            [](const auto& collector) { return collector.text; }));
+  rows.emplace_back("HTTP", startup.http ? startup.http->to_string() : "none");
   rows.emplace_back("configuration file", or_none(startup.config_file));
   return rows;
 }

@@ -207,6 +207,8 @@ Status apply_records(Draft& draft, const Setting& setting) {
       return keep(draft.collectors, setting);
     case OptionId::prompt_directory:
       return add_prompt_directory(startup, setting);
+    case OptionId::http:
+      return set_http(startup, setting);
     default:
       return {};
   }

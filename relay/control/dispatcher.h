@@ -30,6 +30,10 @@ class Dispatcher final : public CommandExecutor {
   void offer_dtmf(DtmfEvents& events) { context_.dtmf.events = &events; }
   // `J stats` shows them from now on; they outlive the dispatcher.
   void show(const AcctCounters& counters) { context_.accounting = &counters; }
+  // From now on P and C know AI voice endpoints. `voices` outlives the dispatcher.
+  void set_voices(VoiceCalls& voices) { context_.voices = &voices; }
+  // For metrics.
+  const HandlerContext& context() const { return context_; }
 
   // Once a second: takes off prompts that have ended and, now and then, measures the packet rate.
   void tick();

@@ -435,6 +435,10 @@ std::string handle(HandlerContext& context, const ctlproto::Json& request) {
       return one_call(context, request.argument);
     case ctlproto::Json::What::sessions:
       return list_sessions(context, request.argument);
+    case ctlproto::Json::What::voices:
+    case ctlproto::Json::What::events:
+    case ctlproto::Json::What::voicetest:
+      return handle_voice(context, request);
     case ctlproto::Json::What::stats:
       break;
   }

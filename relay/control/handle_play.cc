@@ -1,4 +1,4 @@
-// P and S: prompts to one party of a call.
+// P and S: prompts to one party of a call, and AI voices it speaks with.
 #include <algorithm>
 #include <charconv>
 
@@ -10,9 +10,6 @@ namespace relay {
 namespace {
 
 namespace error = ctlproto::error;
-
-// Names of prompts that ask for a voice endpoint instead.
-constexpr std::string_view kVoicePrefix = "ai:";
 
 template <typename Command>
 std::optional<SessionTable::Match> find(const HandlerContext& context, const Command& command) {
@@ -49,7 +46,10 @@ Prompts::Wanted as_in_session(const Session& session, LegId listener) {
 
 Result<void> play(HandlerContext& context, const ctlproto::Play& request, Session& session,
                   LegId listener) {
-  if (request.name.starts_with(kVoicePrefix)) return fail("no such voice profile");
+  if (request.name.starts_with(kVoicePrefix)) {
+    context.prompts.stop(session, listener);
+    return start_voice(context, session, listener, request.name);
+  }
   Prompts::Wanted wanted;
   if (request.codecs) {
     wanted.payload_types = to_payload_types(*request.codecs);
@@ -58,7 +58,13 @@ Result<void> play(HandlerContext& context, const ctlproto::Play& request, Sessio
   }
   wanted.name = request.name;
   wanted.count = request.count;
+  stop_voice(context, session, listener, VoiceRole::speaks);
   return context.prompts.play(session, listener, wanted);
+}
+
+void stop(HandlerContext& context, Session& session, LegId listener) {
+  context.prompts.stop(session, listener);
+  stop_voice(context, session, listener, VoiceRole::speaks);
 }
 
 }  // namespace
@@ -69,14 +75,14 @@ std::string handle(HandlerContext& context, const ctlproto::Play& request) {
   if (!match) return error_reply(error::session_not_found);
   Session& session = *match->session;
   const LegId listener = other(match->leg_of_update);
-  const bool is_in_session = !request.codecs;
-  if (request.count == 0 || (is_in_session && session.leg(listener).codecs.empty())) {
-    context.prompts.stop(session, listener);
+  const bool needs_codecs = !request.codecs && !request.name.starts_with(kVoicePrefix);
+  if (request.count == 0 || (needs_codecs && session.leg(listener).codecs.empty())) {
+    stop(context, session, listener);
     return request.count == 0 ? "0" : error_reply(error::unknown_media_modifier);
   }
   const auto played = play(context, request, session, listener);
   if (played) return "0";
-  context.prompts.stop(session, listener);
+  stop(context, session, listener);
   context.refusals.warning("prompt not played call_id={} name={} reason={}",
                            quoted(request.call_id), quoted(request.name), played.error().message);
   return error_reply(error::player_failed);
@@ -85,7 +91,7 @@ std::string handle(HandlerContext& context, const ctlproto::Play& request) {
 std::string handle(HandlerContext& context, const ctlproto::StopPlay& request) {
   const auto match = find(context, request);
   if (!match) return error_reply(error::session_not_found);
-  context.prompts.stop(*match->session, other(match->leg_of_update));
+  stop(context, *match->session, other(match->leg_of_update));
   return "0";
 }
 

@@ -255,6 +255,13 @@ std::string handle(HandlerContext& context, const ctlproto::Copy& request) {
   if (!match) return error_reply(error::session_not_found);
   constexpr std::string_view kUdp = "udp:";
   const LegId leg = other(match->leg_of_update);
+  if (request.target.starts_with(kVoicePrefix)) {
+    const auto teed =
+        start_voice_tee(context, *match->session, leg, request.target, request.single_file);
+    if (teed) return "0";
+    note_failure(context, "C", request.call_id, teed.error().message);
+    return error_reply(error::copy_failed);
+  }
   if (!request.target.starts_with(kUdp)) {
     const auto recorded = copy_to_file(context, *match->session, leg, request);
     if (recorded) return "0";
@@ -281,6 +288,7 @@ std::string handle(HandlerContext& context, const ctlproto::StopRecord& request)
       stopped += detach_taps(context, *session, leg, [](const auto& tap) {
         return as<RecordingTap>(tap) != nullptr || as<UdpCopy>(tap) != nullptr;
       });
+      if (stop_voice(context, *session, leg, VoiceRole::listens)) ++stopped;
     }
   }
   return stopped > 0 ? "0" : error_reply(error::session_not_found);

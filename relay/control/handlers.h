@@ -23,6 +23,7 @@
 namespace relay {
 
 class Prompts;
+class VoiceCalls;
 
 // How calls are recorded and copied.
 struct RecordingContext {
@@ -52,6 +53,7 @@ struct HandlerContext {
   const AcctCounters* accounting = nullptr;  // may be nullptr
   CommandOrigin origin{};                    // of the command at hand
   LogLimit refusals{20};                     // lines a second about commands that were refused
+  VoiceCalls* voices = nullptr;              // null: no voice profiles
 };
 
 // Replies to U, L, D, Q, G and the like fit this, as in rtpproxy, cookie included.
@@ -105,6 +107,21 @@ int to_error_code(Refusal refusal);
 // --- handle_record.cc ---
 // What -a asks for. A failure is logged; the call goes on.
 void record_new_session(HandlerContext& context, Session& session);
+
+// --- handle_voice.cc ---
+// A prompt's or copy's name that asks for a voice endpoint: ai:PROFILE, or ai:PROFILE@URL.
+inline constexpr std::string_view kVoicePrefix = "ai:";
+// The party of `leg` and the endpoint speak with each other.
+Result<void> start_voice(HandlerContext& context, Session& session, LegId leg,
+                         std::string_view name);
+// The endpoint listens to the party, with `both` to both.
+Result<void> start_voice_tee(HandlerContext& context, Session& session, LegId leg,
+                             std::string_view name, bool both);
+// What the one or the other of these began on the leg; false when there is none.
+enum class VoiceRole : uint8_t { speaks, listens };
+bool stop_voice(HandlerContext& context, Session& session, LegId leg, VoiceRole role);
+// J voices, J events, J voicetest.
+std::string handle_voice(HandlerContext& context, const ctlproto::Json& request);
 
 // --- handle_stats.cc ---
 // rtpproxy's npkts_rcvd: what came before a session was complete does not count.

@@ -12,6 +12,8 @@
 
 namespace relay {
 
+using VoiceId = uint64_t;  // of a voice session; never used twice
+
 // RTP of one party, as it came. The worker writes, the voice thread reads.
 struct HeardPacket {
   static constexpr size_t kPayloadBytesMax = 960;  // 60 ms of L16 at 8 kHz

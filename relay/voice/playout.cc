@@ -157,7 +157,7 @@ void Playout::pump_mixed(Instant now, const Mix& mix, const OnMark& on_mark) {
     std::copy(samples_.begin(), end, frame_.begin());
     samples_.erase(samples_.begin(), end);
   }
-  mix(frame_);
+  mix(frame_, speaks);
   send_frame(frame_, speaks ? frame_samples() : 0);
   in_spurt_ = speaks;
   tell_marks(on_mark);

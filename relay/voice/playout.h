@@ -45,9 +45,8 @@ class Playout {
   Duration clear();
 
   using OnMark = std::function<void(MarkId, MarkFate)>;
-  // What else is to be heard with the endpoint: 20 ms at rate_hz, added at its own level, the
-  // endpoint first; for the policies that mix.
-  using Mix = std::function<void(std::span<int16_t> frame)>;
+  // Adds to the endpoint's 20 ms what else is to be heard; for the policies that mix.
+  using Mix = std::function<void(std::span<int16_t> frame, bool endpoint_speaks)>;
   // Keeps the worker supplied and tells of the marks that have been passed. To be called after
   // each of the above and every 20 ms.
   void pump(Instant now, const OnMark& on_mark);

@@ -20,9 +20,9 @@ constexpr int kLaggingFramesMax = 50;
 // While frames go out early the schedule moves by this much a frame, faster than any two sound
 // cards drift apart (0.1 %), so that it comes to follow the sender.
 constexpr Duration kPull = 100us;
-constexpr Duration kResync = 60ms;
+constexpr Duration kResync = 100ms;
 // A stream that was heard this recently is concealed rather than filled with noise.
-constexpr Duration kAlive = 60ms;
+constexpr Duration kAlive = 100ms;
 
 int16_t distance(uint16_t from, uint16_t to) {
   return static_cast<int16_t>(static_cast<uint16_t>(to - from));
@@ -164,17 +164,21 @@ bool Uplink::next(Instant now, std::span<int16_t> frame, const OnKeyPress& on_ke
   if (const auto press = dtmf_.on_time(now)) on_key_press(*press);
   if (schedule_ == Instant{} || now - schedule_ > kResync) schedule_ = now;
   decode_held(now);
-  const bool ready = samples_.size() >= frame_samples();
-  if (ready && now >= schedule_ - kEarlyMax) {
+  const bool is_time = has_frame() ? now >= schedule_ - kEarlyMax : now >= next_due();
+  if (!is_time) return false;
+  if (now < schedule_) schedule_ -= std::min<Duration>(kPull, schedule_ - now);
+  schedule_ += kVoiceFrame;
+  pull(now, frame);
+  return true;
+}
+
+void Uplink::pull(Instant now, std::span<int16_t> frame) {
+  decode_held(now);
+  if (has_frame()) {
     drop_lag();
-    take(frame);
     frame_arrival_ = from_ns(last_arrival_ns_);
-    if (now < schedule_) schedule_ -= std::min<Duration>(kPull, schedule_ - now);
-    schedule_ += kVoiceFrame;
-    return true;
+    return take(frame);
   }
-  if (now < next_due()) return false;
-  // Nothing has come in time.
   const bool alive = decoder_ != nullptr && last_arrival_ns_ != 0 &&
                      to_ns(now) - last_arrival_ns_ < Duration(kAlive).count();
   if (alive && concealed_in_a_row_ < kConcealedMax) {
@@ -182,16 +186,11 @@ bool Uplink::next(Instant now, std::span<int16_t> frame, const OnKeyPress& on_ke
     conceal_frame();
   }
   frame_arrival_.reset();
-  const size_t there = std::min(samples_.size(), frame_samples());
-  const auto begin = samples_.begin();
-  std::copy(begin, begin + static_cast<std::ptrdiff_t>(there), frame.begin());
-  samples_.erase(begin, begin + static_cast<std::ptrdiff_t>(there));
-  if (there < frame_samples()) {
-    noise_.fill(frame.subspan(there, frame_samples() - there));
-    ++counters_.noise_frames;
-  }
-  schedule_ += kVoiceFrame;
-  return true;
+  const size_t there = std::min(samples_.size(), frame.size());
+  take(frame.first(there));
+  if (there == frame.size()) return;
+  noise_.fill(frame.subspan(there));
+  ++counters_.noise_frames;
 }
 
 void Uplink::drop_lag() {
@@ -204,7 +203,7 @@ void Uplink::drop_lag() {
 }
 
 void Uplink::take(std::span<int16_t> frame) {
-  const auto end = samples_.begin() + static_cast<std::ptrdiff_t>(frame_samples());
+  const auto end = samples_.begin() + static_cast<std::ptrdiff_t>(frame.size());
   std::copy(samples_.begin(), end, frame.begin());
   samples_.erase(samples_.begin(), end);
 }

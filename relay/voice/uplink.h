@@ -35,7 +35,7 @@ class Uplink {
  public:
   // How early and how late a frame may be handed out, against an even pace.
   static constexpr Duration kEarlyMax = std::chrono::milliseconds(15);
-  static constexpr Duration kLateMax = std::chrono::milliseconds(10);
+  static constexpr Duration kLateMax = std::chrono::milliseconds(40);
   // So long a gap in the sequence is waited for.
   static constexpr Duration kReorderHold = std::chrono::milliseconds(40);
 
@@ -48,6 +48,8 @@ class Uplink {
   // Fills `frame` with the next one if it is time for it. Call until it says no, after pushing and
   // at next_due().
   bool next(Instant now, std::span<int16_t> frame, const OnKeyPress& on_key_press);
+  // For those with a pace of their own, instead of next(): what there is now.
+  void pull(Instant now, std::span<int16_t> frame);
   // When next() will have a frame whatever comes until then.
   Instant next_due() const { return schedule_ + kLateMax; }
 
@@ -67,6 +69,7 @@ class Uplink {
   void append(std::span<const int16_t> samples);
   void drop_lag();
   void take(std::span<int16_t> frame);
+  bool has_frame() const { return samples_.size() >= frame_samples(); }
   size_t frame_samples() const { return rate_hz_ / 50; }
 
   PayloadTypes types_;

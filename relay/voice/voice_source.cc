@@ -41,9 +41,10 @@ uint32_t units(Duration time, uint32_t clock_rate_hz) {
 
 }  // namespace
 
-VoiceSource::VoiceSource(std::shared_ptr<VoicePath> path, VoiceStreamFormat format,
+VoiceSource::VoiceSource(VoiceId id, std::shared_ptr<VoicePath> path, VoiceStreamFormat format,
                          OtherParty other_party, const Beginning& beginning)
-    : path_(std::move(path)),
+    : id_(id),
+      path_(std::move(path)),
       format_(std::move(format)),
       other_party_(other_party),
       ssrc_(beginning.random_ssrc),

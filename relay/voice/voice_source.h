@@ -37,8 +37,10 @@ class VoiceSource final : public Source {
     uint32_t random_ssrc = 0, random_timestamp = 0;
     uint16_t random_sequence = 0;
   };
-  VoiceSource(std::shared_ptr<VoicePath> path, VoiceStreamFormat format, OtherParty other_party,
-              const Beginning& beginning);
+  VoiceSource(VoiceId id, std::shared_ptr<VoicePath> path, VoiceStreamFormat format,
+              OtherParty other_party, const Beginning& beginning);
+
+  VoiceId id() const { return id_; }
 
   void start(const RtpStreamState& other, SequenceShift& shift, Instant now) override;
   Instant play(Instant now, SourceOutput& output) override;
@@ -58,6 +60,7 @@ class VoiceSource final : public Source {
   Bytes pass(Bytes packet, Instant now, std::span<std::byte> scratch);
   Bytes reports_only(Bytes packet, std::span<std::byte> scratch) const;
 
+  const VoiceId id_;
   const std::shared_ptr<VoicePath> path_;
   const VoiceStreamFormat format_;
   const OtherParty other_party_;

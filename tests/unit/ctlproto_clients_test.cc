@@ -293,6 +293,10 @@ TEST_CASE("commands that are not offers") {
       {"extension: sessions", "j sessions", Json{Json::What::sessions, ""}},
       {"extension: sessions from a cursor", "J sessions 17", Json{Json::What::sessions, "17"}},
       {"extension: a session", "J session cid", Json{Json::What::session, "cid"}},
+      {"extension: voice sessions", "J voices", Json{Json::What::voices, ""}},
+      {"extension: what voice sessions told", "J events", Json{Json::What::events, ""}},
+      {"extension: the same from a number", "J events 7", Json{Json::What::events, "7"}},
+      {"extension: a try of a profile", "J voicetest bot", Json{Json::What::voicetest, "bot"}},
   });
 }
 

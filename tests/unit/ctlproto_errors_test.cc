@@ -103,6 +103,8 @@ TEST_CASE("each verb has its token counts") {
       {"J of 4 (ours)", "J sessions a b", 1},
       {"J stats takes no argument (ours)", "J stats a", 1},
       {"J session needs a call-id (ours)", "J session", 1},
+      {"J voicetest needs a profile (ours)", "J voicetest", 1},
+      {"J voices takes no argument (ours)", "J voices x", 1},
       {"J of an unknown word (ours)", "J nonsense", 0},
       {"J takes no letters (ours)", "Jx stats", 2},
       {"J takes no sub-commands (ours)", "J stats && D", 3},

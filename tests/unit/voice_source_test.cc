@@ -32,7 +32,7 @@ struct Fixture {
   explicit Fixture(OtherParty other_party, bool idle_noise = true) {
     VoiceStreamFormat format;
     if (idle_noise) format.idle_payloads = {Packet(160, std::byte{0xFE}), Packet(160)};
-    source = std::make_unique<VoiceSource>(path, format, other_party, kBeginning);
+    source = std::make_unique<VoiceSource>(1, path, format, other_party, kBeginning);
   }
   void start(const RtpStreamState& heard = {}) { source->start(heard, shift, kStart); }
   void frame(uint32_t epoch, bool first = false) {

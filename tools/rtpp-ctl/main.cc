@@ -14,6 +14,7 @@
 #include "tools/common/control_address.h"
 #include "tools/common/control_client.h"
 #include "tools/rtpp-ctl/commands.h"
+#include "tools/rtpp-ctl/voice_commands.h"
 
 namespace relay::tools {
 namespace {
@@ -23,7 +24,8 @@ struct Options {
   bool json = false;
   double timeout_s = 1.0;
   std::vector<std::string> words;
-  std::string call_id, from_tag, to_tag;
+  std::string call_id, from_tag, to_tag, profile;
+  bool follow = false;
   double watch_s = 0;
 };
 
@@ -77,7 +79,29 @@ struct Commands {
   CLI::App* why;
   CLI::App* stats;
   CLI::App* remove;
+  CLI::App* voice_list;
+  CLI::App* voice_start;
+  CLI::App* voice_stop;
+  CLI::App* voice_test;
+  CLI::App* events;
 };
+
+void add_voice_options(CLI::App& app, Options& options, Commands& commands) {
+  CLI::App* voice = app.add_subcommand("voice", "AI voice sessions: list, start, stop, test");
+  voice->require_subcommand(1);
+  commands.voice_list = voice->add_subcommand("list", "Those that run, and each profile's figures");
+  commands.voice_start = voice->add_subcommand("start", "Connect a call's party to an endpoint");
+  commands.voice_start->add_option("CALLID", options.call_id)->required();
+  commands.voice_start->add_option("PROFILE", options.profile)->required();
+  commands.voice_start->add_option("TAG", options.from_tag, "Of the party; default: the caller");
+  commands.voice_stop = voice->add_subcommand("stop", "End it");
+  commands.voice_stop->add_option("CALLID", options.call_id)->required();
+  commands.voice_stop->add_option("TAG", options.from_tag);
+  commands.voice_test = voice->add_subcommand("test", "Connect a profile without a call");
+  commands.voice_test->add_option("PROFILE", options.profile)->required();
+  commands.events = app.add_subcommand("events", "What voice sessions have told");
+  commands.events->add_flag("--follow", options.follow, "Go on until interrupted");
+}
 
 Commands add_options(CLI::App& app, Options& options) {
   app.add_option("-s,--socket", options.socket,
@@ -111,11 +135,34 @@ Commands add_options(CLI::App& app, Options& options) {
   commands.remove->add_option("CALLID", options.call_id)->required();
   commands.remove->add_option("FROM", options.from_tag);
   commands.remove->add_option("TO", options.to_tag);
+  add_voice_options(app, options, commands);
   app.footer(
       "A word that begins with a capital letter is sent as a protocol command:\n"
       "  rtpp-ctl V\n  rtpp-ctl U call-1 192.0.2.1 4000 from-tag\n"
       "Exit status: 0 done, 1 the relay answered an error, 2 usage, 3 no answer.");
   return commands;
+}
+
+constexpr auto kEventPoll = std::chrono::milliseconds(200);
+
+int run_events(const CommandContext& context, bool follow) {
+  VoiceEvents events;
+  int code = show(events.next(context));
+  while (follow && code == 0) {
+    std::this_thread::sleep_for(kEventPoll);
+    code = show(events.next(context));
+  }
+  return code;
+}
+
+int run_voice_test(const CommandContext& context, const std::string& profile) {
+  VoiceEvents events;
+  int code = show(start_voice_test(context, profile, events));
+  while (code == 0 && !events.has_ended()) {
+    std::this_thread::sleep_for(kEventPoll);
+    code = show(events.next(context));
+  }
+  return code == 0 && events.has_failed() ? static_cast<int>(ExitCode::relay_error) : code;
 }
 
 int dispatch(const CommandContext& context, const CLI::App& app, const Commands& commands,
@@ -132,6 +179,15 @@ int dispatch(const CommandContext& context, const CLI::App& app, const Commands&
   if (commands.remove->parsed()) {
     return show(run_delete(context, options.call_id, options.from_tag, options.to_tag));
   }
+  if (commands.voice_list->parsed()) return show(run_voice_list(context));
+  if (commands.voice_start->parsed()) {
+    return show(run_voice_start(context, options.call_id, options.profile, options.from_tag));
+  }
+  if (commands.voice_stop->parsed()) {
+    return show(run_voice_stop(context, options.call_id, options.from_tag));
+  }
+  if (commands.voice_test->parsed()) return run_voice_test(context, options.profile);
+  if (commands.events->parsed()) return run_events(context, options.follow);
   return run_words(context, app.remaining());
 }
 

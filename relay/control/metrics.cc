@@ -1,0 +1,99 @@
+#include "relay/control/metrics.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <chrono>
+#include <iterator>
+
+namespace relay {
+namespace {
+
+class Page {
+ public:
+  void counter(std::string_view name, std::string_view help, uint64_t value) {
+    head(name, help, "counter");
+    fmt::format_to(std::back_inserter(text_), "rtpp_{} {}\n", name, value);
+  }
+  void counter(std::string_view name, std::string_view help, double value) {
+    head(name, help, "counter");
+    fmt::format_to(std::back_inserter(text_), "rtpp_{} {:.6f}\n", name, value);
+  }
+  void gauge(std::string_view name, std::string_view help, double value) {
+    head(name, help, "gauge");
+    fmt::format_to(std::back_inserter(text_), "rtpp_{} {}\n", name, value);
+  }
+  void head(std::string_view name, std::string_view help, std::string_view type) {
+    fmt::format_to(std::back_inserter(text_), "# HELP rtpp_{} {}\n# TYPE rtpp_{} {}\n", name, help,
+                   name, type);
+  }
+  void labelled(std::string_view name, std::string_view label, std::string_view label_value,
+                uint64_t value) {
+    fmt::format_to(std::back_inserter(text_), "rtpp_{}{{{}=\"{}\"}} {}\n", name, label, label_value,
+                   value);
+  }
+  std::string take() { return fmt::to_string(text_); }
+
+ private:
+  fmt::memory_buffer text_;
+};
+
+void add_sessions(Page& page, const SessionManager& sessions) {
+  const SessionCounters& counters = sessions.counters();
+  const EndedTotals& ended = sessions.ended();
+  page.gauge("sessions", "sessions that exist", static_cast<double>(sessions.active()));
+  page.counter("sessions_created_total", "sessions begun", counters.created);
+  page.counter("sessions_ended_total", "sessions that ended", counters.destroyed);
+  page.counter("sessions_timed_out_total", "sessions ended for want of media", counters.timed_out);
+  page.counter("sessions_completed_total", "sessions whose second leg came", counters.completed);
+  page.counter("session_seconds_total", "life time of ended sessions",
+               std::chrono::duration<double>(counters.total_duration).count());
+  page.counter("sessions_without_rtp_total", "complete sessions that saw no RTP",
+               ended.without_rtp);
+  page.counter("sessions_one_way_rtp_total", "complete sessions with RTP from one party only",
+               ended.one_way_rtp);
+  page.counter("ended_streams_packets_sent_total", "RTP packets that parties sent", ended.sent);
+  page.counter("ended_streams_packets_lost_total", "of these, lost before us", ended.lost);
+  page.gauge("port_pairs_taken", "media port pairs in use",
+             static_cast<double>(sessions.ports().taken()));
+  page.gauge("draining", "1: new sessions are refused until none is left",
+             sessions.draining() ? 1 : 0);
+  page.gauge("overloaded", "1: new sessions are refused for want of CPU",
+             sessions.overload().overloaded() ? 1 : 0);
+}
+
+void add_packets(Page& page, const PlaneCounters& traffic) {
+  page.counter("packets_received_total", "datagrams at media ports", traffic.received);
+  page.counter("packets_received_bytes_total", "their payload", traffic.received_bytes);
+  page.counter("packets_forwarded_total", "sent on to the other party", traffic.forwarded);
+  page.counter("packets_consumed_total", "taken by a re-packetiser, fork or event detector",
+               traffic.consumed);
+  page.counter("packets_emitted_total", "made of what a re-packetiser took", traffic.emitted);
+  page.counter("packets_played_total", "of prompts and voices", traffic.played);
+  page.head("packets_dropped_total", "datagrams dropped, by reason", "counter");
+  for (size_t i = 0; i < kDropReasons; ++i) {
+    page.labelled("packets_dropped_total", "reason", to_string(static_cast<DropReason>(i)),
+                  traffic.drops[i]);
+  }
+}
+
+void add_commands(Page& page, const CommandCounters& commands, const ControlCounters& control) {
+  page.counter("commands_received_total", "control commands", commands.received);
+  page.counter("commands_failed_total", "answered by an error", commands.errors);
+  page.counter("commands_repeated_total", "answered from the reply cache", commands.duplicates);
+  for (const ControlCounterRow& row : kControlCounterRows) {
+    page.counter(fmt::format("control_{}_total", row.name), row.meaning, control.*row.value);
+  }
+}
+
+}  // namespace
+
+std::string prometheus_text(const HandlerContext& context, const ControlCounters& control) {
+  Page page;
+  add_sessions(page, context.sessions);
+  add_packets(page, context.plane.counters());
+  add_commands(page, context.commands, control);
+  return page.take();
+}
+
+}  // namespace relay

@@ -1,0 +1,123 @@
+// AI voice endpoints and the calls they take part in: attaches them to legs, follows what becomes
+// of them, and keeps what they tell. Control thread.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "relay/base/result.h"
+#include "relay/session/session_manager.h"
+#include "relay/voice/payload_types.h"
+#include "relay/voice/voice_engine.h"
+
+namespace relay {
+
+// What a voice session has told, for people and programs.
+struct VoiceNotice {
+  uint64_t number = 0;  // rises by one
+  int64_t wall_ms = 0;  // since 1970
+  VoiceId id = 0;
+  std::string call_id, from_tag, profile;
+  VoiceReport report;
+};
+
+// As one line of JSON (handle_voice.cc).
+std::string voice_notice_line(const VoiceNotice& notice);
+
+// What a profile's sessions have done so far.
+struct VoiceFigures {
+  const VoiceCounters& counters;
+  const VoiceMeasures& measures;
+};
+
+struct VoiceRequest {
+  std::string_view profile;
+  std::string_view url;               // empty: the profile's
+  std::optional<VoicePolicy> policy;  // nothing: the profile's
+  bool stereo = false;                // with policy tee: both parties
+};
+
+class VoiceCalls {
+ public:
+  // Notices that are kept for those who ask for them later.
+  static constexpr size_t kNoticesKept = 1024;
+
+  // What a session does after its endpoint has gone: to play on_fail_file, to tell of a hang-up.
+  struct Consequences {
+    std::function<void(Session&, LegId, const std::string& file)> play;
+    std::function<void(Session&, std::string_view line)> tell;
+  };
+  // All outlive it.
+  VoiceCalls(SessionManager& sessions, VoiceEngine& engine, PayloadTypes types, const Clock& clock);
+
+  void set_profiles(VoiceProfiles profiles) { profiles_ = std::move(profiles); }
+  const VoiceProfiles& profiles() const { return profiles_; }
+  void on_consequence(Consequences consequences) { consequences_ = std::move(consequences); }
+  using OnNotice = std::function<void(const VoiceNotice&)>;
+  void on_notice(OnNotice on_notice) { on_notice_ = std::move(on_notice); }
+
+  // Connects the party of `leg`. A voice session the leg already has is stopped.
+  Result<VoiceId> start(Session& session, LegId leg, const VoiceRequest& request);
+  // Of that leg; false when there is none.
+  bool stop(Session& session, LegId leg);
+  bool stop(VoiceId id);
+
+  // A voice session without a call: it hears nothing and is heard by nobody, and takes leave after
+  // kTestLength.
+  static constexpr Duration kTestLength = std::chrono::seconds(10);
+  Result<VoiceId> test(std::string_view profile);
+  // Once a second.
+  void tick();
+
+  void on_report(VoiceReport report);
+
+  struct Running {
+    VoiceId id = 0;
+    uint64_t session_serial = 0;
+    std::string call_id, from_tag;
+    LegId leg = LegId::callee;
+    std::shared_ptr<const VoiceProfile> profile;
+    VoicePolicy policy = VoicePolicy::replace;
+    std::shared_ptr<VoicePath> path;
+    Instant began{};
+    bool is_ready = false;
+    bool is_test = false;
+  };
+  const std::map<VoiceId, Running>& running() const { return running_; }
+  const Running* of_leg(const Session& session, LegId leg) const;
+  VoiceFigures figures_of(const std::string& profile) const;
+  uint64_t last_notice() const { return last_notice_; }
+  // Those with a number above `after`, oldest first.
+  std::vector<const VoiceNotice*> notices_after(uint64_t after) const;
+
+ private:
+  struct Part;
+
+  uint8_t payload_type_for(const Session& session, LegId leg) const;
+  Result<Part> prepare(const Session& session, LegId leg, VoicePolicy policy,
+                       const VoiceProfile& profile, VoiceId id);
+  void detach(const Running& running);
+  void finish(const Running& running, const VoiceEvent& ended);
+  void note(const Running& running, VoiceReport report);
+
+  SessionManager& sessions_;
+  VoiceEngine& engine_;
+  const PayloadTypes types_;
+  const Clock& clock_;
+  VoiceProfiles profiles_;
+  Consequences consequences_;
+  OnNotice on_notice_;
+  std::map<VoiceId, Running> running_;
+  VoiceId last_id_ = 0;
+  std::deque<VoiceNotice> notices_;
+  uint64_t last_notice_ = 0;
+};
+
+}  // namespace relay

@@ -1,0 +1,57 @@
+// The daemon's parts that a configuration may leave out: AI voice endpoints, HTTP.
+#include "relay/base/log.h"
+#include "relay/control/metrics.h"
+#include "relay/daemon.h"
+
+namespace relay {
+namespace {
+
+VoiceLimits limits_of(const VoiceConfig& config) {
+  return {config.sessions_max, config.starts_per_minute};
+}
+
+}  // namespace
+
+// A reload of the configuration file may bring profiles, so with one the thread is there.
+Result<void> Daemon::open_voice() {
+  auto profiles = load_voice_profiles(config_.runtime.voice);
+  if (!profiles) return tl::unexpected(profiles.error());
+  voice_profiles_ = std::move(*profiles);
+  if (voice_profiles_.empty() && config_.startup.config_file.empty()) return {};
+  auto thread = VoiceThread::start(limits_of(config_.runtime.voice));
+  if (!thread) return tl::unexpected(thread.error());
+  voice_thread_ = std::move(*thread);
+  voice_engine_ = std::make_unique<VoiceService>(*voice_thread_, [this](VoiceReport report) {
+    loop_->post([this, report = std::move(report)] { voices_->on_report(report); });
+  });
+  return {};
+}
+
+void Daemon::connect_voice() {
+  if (!voice_engine_) return;
+  voices_ = std::make_unique<VoiceCalls>(*sessions_, *voice_engine_, PayloadTypes{}, clock_);
+  voices_->set_profiles(voice_profiles_);
+  dispatcher_->set_voices(*voices_);
+}
+
+// Running dialogues keep the profile they began with.
+void Daemon::reload_voice(const VoiceConfig& config, VoiceProfiles profiles) {
+  if (!voices_) return;
+  voices_->set_profiles(std::move(profiles));
+  const bool told = voice_thread_->post(
+      [thread = voice_thread_.get(), limits = limits_of(config)] { thread->set_limits(limits); });
+  if (!told) log_error("the voice thread does not keep up, its limits stay as they were");
+}
+
+Result<void> Daemon::open_http() {
+  if (!config_.startup.http) return {};
+  auto http = HttpServer::create(
+      *loop_, *config_.startup.http,
+      {*dispatcher_, [this] { return prometheus_text(dispatcher_->context(), control_counters_); },
+       [this] { return !sessions_->draining(); }});
+  if (!http) return tl::unexpected(http.error());
+  http_ = std::move(*http);
+  return {};
+}
+
+}  // namespace relay

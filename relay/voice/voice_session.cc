@@ -1,0 +1,81 @@
+#include "relay/voice/voice_session.h"
+
+#include <utility>
+
+#include "relay/base/log.h"
+
+namespace relay {
+
+VoiceSession::VoiceSession(VoiceThread& thread, VoiceStart start, VoiceMeasures& measures,
+                           OnReport on_report)
+    : id_(start.id),
+      on_report_(std::move(on_report)),
+      near_(start.media.near.path),
+      far_(start.media.far.path),
+      link_(thread.open(start.profile, start.call, *this)),
+      timer_(thread.loop(), [this] { run(); }) {
+  start.media.up = link_->up_format();
+  auto dialogue = VoiceDialogue::make(
+      start.media, measures, [this](const VoiceEvent& event) { report(event); },
+      [this](const KeyPress& press) {
+        link_->dtmf(press.digit, press.duration);
+        on_report_({id_, steady_now(), std::nullopt, press});
+      });
+  if (!dialogue) {
+    log_error("voice session without audio id={} reason={}", id_, quoted(dialogue.error().message));
+    link_->stop();
+    return;
+  }
+  dialogue_ = std::move(*dialogue);
+  run_soon();
+}
+
+void VoiceSession::look() {
+  if (!near_->heard.empty() || (far_ != nullptr && !far_->heard.empty())) run();
+}
+
+void VoiceSession::run() {
+  if (over_ || dialogue_ == nullptr) return;
+  const Instant now = steady_now();
+  const Instant next = dialogue_->run(now, *this);
+  if (!over_) timer_.start(std::max(next - now, Duration::zero()));
+}
+
+void VoiceSession::report(const VoiceEvent& event) {
+  on_report_({id_, steady_now(), event, std::nullopt});
+}
+
+void VoiceSession::play_samples(Samples samples, int rate_hz) {
+  if (dialogue_) dialogue_->play_samples(samples, rate_hz);
+  run_soon();
+}
+
+void VoiceSession::play_g711(AudioFormat::Encoding encoding, Octets octets) {
+  if (dialogue_) dialogue_->play_g711(encoding, octets);
+  run_soon();
+}
+
+void VoiceSession::end_of_reply() {
+  if (dialogue_) dialogue_->end_of_reply();
+  run_soon();
+}
+
+void VoiceSession::mark(MarkId id) {
+  if (dialogue_) dialogue_->mark(id);
+  run_soon();
+}
+
+Duration VoiceSession::clear() {
+  run_soon();
+  return dialogue_ ? dialogue_->clear() : Duration::zero();
+}
+
+void VoiceSession::event(const VoiceEvent& event) {
+  if (event.kind == VoiceEventKind::ended) {
+    over_ = true;
+    timer_.stop();
+  }
+  report(event);
+}
+
+}  // namespace relay

@@ -1,0 +1,57 @@
+// One voice session in the voice thread: the link to the endpoint and the media half, and the timer
+// that drives both.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "relay/voice/link.h"
+#include "relay/voice/voice_dialogue.h"
+#include "relay/voice/voice_engine.h"
+#include "relay/voice/voice_measures.h"
+#include "relay/voice/voice_thread.h"
+
+namespace relay {
+
+class VoiceSession final : private VoiceUpstream, private VoiceListener {
+ public:
+  // Called from the loop; the report of `ended` is the last. Must not destroy the session.
+  using OnReport = std::function<void(VoiceReport)>;
+
+  VoiceSession(VoiceThread& thread, VoiceStart start, VoiceMeasures& measures, OnReport on_report);
+
+  VoiceId id() const { return id_; }
+  bool is_over() const { return over_; }
+  // A worker has put packets into one of its paths, perhaps.
+  void look();
+  void stop() { link_->stop(); }
+
+ private:
+  void run();
+  void report(const VoiceEvent& event);
+  void run_soon() { timer_.start(Duration::zero()); }
+
+  // What the media half has for the endpoint.
+  void frame(Samples samples) override { link_->frame(samples); }
+  void frame_g711(Octets octets) override { link_->frame_g711(octets); }
+  void mark_done(MarkId id, MarkFate fate) override { link_->mark_done(id, fate); }
+  void barge_in() override { link_->barge_in(); }
+
+  // What the endpoint has for it.
+  void play_samples(Samples samples, int rate_hz) override;
+  void play_g711(AudioFormat::Encoding encoding, Octets octets) override;
+  void end_of_reply() override;
+  void mark(MarkId id) override;
+  Duration clear() override;
+  void event(const VoiceEvent& event) override;
+
+  const VoiceId id_;
+  const OnReport on_report_;
+  const std::shared_ptr<VoicePath> near_, far_;
+  std::unique_ptr<VoiceDialogue> dialogue_;
+  std::unique_ptr<VoiceLink> link_;
+  bool over_ = false;
+  VoiceTimer timer_;
+};
+
+}  // namespace relay

@@ -1,0 +1,198 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "relay/control/voice_calls.h"
+#include "relay/voice/voice_source.h"
+#include "tests/support/relay_fixture.h"
+
+namespace relay {
+namespace {
+
+class FakeEngine final : public VoiceEngine, private VoiceWaker {
+ public:
+  void start(VoiceStart start) override { started.push_back(std::move(start)); }
+  void stop(VoiceId id) override {
+    if (std::find(stopped.begin(), stopped.end(), id) == stopped.end()) stopped.push_back(id);
+  }
+  VoiceWaker& waker() override { return *this; }
+  const VoiceCounters& counters_of(const std::string&) const override { return counters; }
+  const VoiceMeasures& measures_of(const std::string&) const override { return measures; }
+  VoiceCounters counters;
+  VoiceMeasures measures;
+  std::vector<VoiceStart> started;
+  std::vector<VoiceId> stopped;
+
+ private:
+  void wake() override {}
+};
+
+struct Fixture {
+  Fixture() {
+    add("bot", {});
+    calls.on_consequence({[this](Session&, LegId, const std::string& file) { played = file; },
+                          [this](Session&, std::string_view line) { told = line; }});
+    CHECK(relay.ask("Uc8,0,101 c1 192.0.2.1 4000 ft") == "30000");
+    CHECK(relay.ask("Lc0 c1 192.0.2.2 5000 ft tt") == "30002");
+  }
+  void add(const std::string& name, VoiceProfileConfig config) {
+    auto profile = std::make_shared<VoiceProfile>();
+    static_cast<VoiceProfileConfig&>(*profile) = std::move(config);
+    profile->name = name;
+    auto profiles = calls.profiles();
+    profiles[name] = std::move(profile);
+    calls.set_profiles(std::move(profiles));
+  }
+  Session& session() { return *relay.sessions.find("c1", "ft", std::nullopt)->session; }
+  VoiceId start(const VoiceRequest& request) {
+    const auto started = calls.start(session(), LegId::caller, request);
+    REQUIRE(started);
+    return *started;
+  }
+  void report(VoiceId id, VoiceEventKind kind, VoiceOutcome outcome = VoiceOutcome::finished) {
+    VoiceEvent event;
+    event.kind = kind;
+    event.outcome = outcome;
+    calls.on_report({id, relay.clock.now(), event, std::nullopt});
+    relay.sessions.expire();
+  }
+  bool speaks(LegId leg) { return session().leg(leg).source != nullptr; }
+  size_t taps(LegId leg) { return session().leg(leg).taps.size(); }
+
+  FakeEngine engine;  // outlives the sessions
+  RelayFixture relay;
+  VoiceCalls calls{relay.sessions, engine, PayloadTypes{}, relay.clock};
+  std::string played, told;
+};
+
+TEST_CASE("what is attached to whom, by policy") {
+  struct Case {
+    std::string description;
+    VoicePolicy policy;
+    bool stereo, caller_hears, callee_hears, callee_is_heard;
+  };
+  const std::vector<Case> cases = {
+      {"replace", VoicePolicy::replace, false, true, false, false},
+      {"mute-other", VoicePolicy::mute_other, false, true, false, false},
+      {"tee of one party", VoicePolicy::tee, false, false, false, false},
+      {"tee of both", VoicePolicy::tee, true, false, false, true},
+      {"mix", VoicePolicy::mix, false, true, true, true},
+      {"whisper", VoicePolicy::whisper, false, true, false, true},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(c.description);
+    Fixture f;
+    const VoiceId id = f.start({"bot", {}, c.policy, c.stereo});
+    CHECK(f.taps(LegId::caller) == 1);
+    CHECK(f.taps(LegId::callee) == (c.callee_is_heard ? 1 : 0));
+    CHECK(f.speaks(LegId::caller) == c.caller_hears);
+    CHECK(f.speaks(LegId::callee) == c.callee_hears);
+    REQUIRE(f.engine.started.size() == 1);
+    const VoiceStart& start = f.engine.started[0];
+    CHECK(start.call.call_id == "c1");
+    CHECK(start.call.session_id.size() == 36);
+    CHECK(start.call.leg_encoding == AudioFormat::Encoding::pcma);  // the first the caller named
+    CHECK(start.call.listen_only == (c.policy == VoicePolicy::tee));
+    CHECK(f.calls.stop(f.session(), LegId::caller));
+    f.relay.sessions.expire();
+    CHECK(f.engine.stopped == std::vector<VoiceId>{id});
+    CHECK(f.taps(LegId::caller) + f.taps(LegId::callee) == 0);
+    CHECK_FALSE(f.speaks(LegId::caller));
+    CHECK_FALSE(f.speaks(LegId::callee));
+  }
+}
+
+TEST_CASE("what the call does when the endpoint has gone") {
+  struct Case {
+    std::string description;
+    VoiceOutcome outcome;
+    VoiceEndPolicy on_end;
+    VoiceFailPolicy on_fail;
+    bool still_speaks;
+    std::string played, told;
+  };
+  using End = VoiceEndPolicy;
+  using Fail = VoiceFailPolicy;
+  const std::vector<Case> cases = {
+      {"in order: the parties go on", VoiceOutcome::finished, End::pass, Fail::silence, false, "",
+       ""},
+      {"in order: to be hung up", VoiceOutcome::finished, End::hangup_event, Fail::pass, false, "",
+       "hangup"},
+      {"failed: the parties go on", VoiceOutcome::failed, End::hangup_event, Fail::pass, false, "",
+       ""},
+      {"failed: silence", VoiceOutcome::failed, End::pass, Fail::silence, true, "", ""},
+      {"failed: an announcement", VoiceOutcome::failed, End::pass, Fail::play, false, "sorry", ""},
+      {"failed: to be hung up", VoiceOutcome::failed, End::pass, Fail::hangup_event, false, "",
+       "hangup"},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(c.description);
+    Fixture f;
+    VoiceProfileConfig config;
+    config.on_end = c.on_end;
+    config.on_fail = c.on_fail;
+    config.on_fail_file = "sorry";
+    f.add("bot", config);
+    const VoiceId id = f.start({"bot", {}, {}, false});
+    f.report(id, VoiceEventKind::started);
+    CHECK(f.calls.running().at(id).is_ready);
+    f.report(id, VoiceEventKind::ended, c.outcome);
+    CHECK(f.calls.running().empty());
+    CHECK(f.speaks(LegId::caller) == c.still_speaks);
+    CHECK(f.played == c.played);
+    CHECK(f.told == c.told);
+    CHECK(f.calls.notices_after(0).size() == 2);
+    CHECK(f.calls.notices_after(1).size() == 1);
+  }
+}
+
+TEST_CASE("a call that ends takes leave of its endpoint") {
+  Fixture f;
+  const VoiceId id = f.start({"bot", {}, {}, false});
+  CHECK(f.relay.ask("D c1 ft tt") == "0");
+  f.relay.wait_s(6);
+  CHECK(f.engine.stopped == std::vector<VoiceId>{id});
+  f.report(id, VoiceEventKind::ended, VoiceOutcome::stopped);
+  CHECK(f.calls.running().empty());
+}
+
+TEST_CASE("a second voice on a leg takes the first one's place") {
+  Fixture f;
+  f.add("other", {});
+  const VoiceId first = f.start({"bot", {}, {}, false});
+  const VoiceId second = f.start({"other", {}, {}, false});
+  f.relay.sessions.expire();
+  CHECK(f.engine.stopped == std::vector<VoiceId>{first});
+  CHECK(f.taps(LegId::caller) == 1);
+  // The late end of the first does not touch the second.
+  f.report(first, VoiceEventKind::ended, VoiceOutcome::failed);
+  CHECK(f.speaks(LegId::caller));
+  CHECK(f.calls.of_leg(f.session(), LegId::caller)->id == second);
+}
+
+TEST_CASE("a profile is tried without a call, and takes leave by itself") {
+  Fixture f;
+  const auto id = f.calls.test("bot");
+  REQUIRE(id);
+  CHECK(f.engine.started.back().call.call_id.starts_with("voicetest-"));
+  for (int i = 0; i < 11; ++i) {
+    f.relay.clock.advance(std::chrono::seconds(1));
+    f.calls.tick();
+  }
+  CHECK(f.engine.stopped == std::vector<VoiceId>{*id});
+  CHECK_FALSE(f.calls.test("no-such"));
+}
+
+TEST_CASE("an unknown profile is refused by name") {
+  Fixture f;
+  const auto started = f.calls.start(f.session(), LegId::caller, {"no-such", {}, {}, false});
+  REQUIRE_FALSE(started);
+  CHECK(started.error().message.find("no-such") != std::string::npos);
+  CHECK(f.engine.started.empty());
+}
+
+}  // namespace
+}  // namespace relay

@@ -1,0 +1,201 @@
+#include <doctest/doctest.h>
+
+#include <chrono>
+#include <cmath>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "relay/media/g711.h"
+#include "relay/voice/voice_dialogue.h"
+
+namespace relay {
+namespace {
+
+using namespace std::chrono_literals;
+
+class Upstream final : public VoiceUpstream {
+ public:
+  void frame(Samples samples) override { frames.emplace_back(samples.begin(), samples.end()); }
+  void frame_g711(Octets octets) override { g711.emplace_back(octets.begin(), octets.end()); }
+  void mark_done(MarkId id, MarkFate fate) override {
+    marks += (fate == MarkFate::played ? "p" : "c") + std::to_string(id) + " ";
+  }
+  void barge_in() override { ++barge_ins; }
+  std::vector<std::vector<int16_t>> frames;
+  std::vector<std::vector<uint8_t>> g711;
+  std::string marks;
+  int barge_ins = 0;
+};
+
+struct Fixture {
+  explicit Fixture(VoiceDialogueSettings settings) {
+    near = settings.near.path = std::make_shared<VoicePath>();
+    if (settings.far.speaks || settings.mixes || settings.up.channels == 2) {
+      far = settings.far.path = std::make_shared<VoicePath>();
+    }
+    auto made = VoiceDialogue::make(
+        settings, measures, [this](const VoiceEvent&) { ++events; },
+        [this](const KeyPress& press) { digits += press.digit; });
+    REQUIRE(made);
+    dialogue = std::move(*made);
+  }
+  // 20 ms of a party, of one level.
+  void say(VoicePath& path, int16_t level) {
+    HeardPacket packet;
+    packet.arrival_ns = to_ns(now);
+    packet.ssrc = 1;
+    packet.sequence = sequence++;
+    packet.payload_bytes = 160;
+    for (size_t i = 0; i < 160; ++i) {
+      packet.payload[i] = std::byte{g711::linear_to_mu(i % 2 == 0 ? level : int16_t(-level))};
+    }
+    CHECK(path.heard.push(std::move(packet)));
+  }
+  // The workers take a frame each; what the near one got is noted.
+  void tick() {
+    dialogue->run(now, upstream);
+    for (VoicePath* path : {near.get(), far.get()}) {
+      SpokenFrame frame;
+      if (path == nullptr || !path->spoken.pop(frame)) continue;
+      path->frames_taken.fetch_add(1);
+      path->frames_spoken.add();
+      path->last_spoken_ns.store(to_ns(steady_now()));
+      if (path == near.get()) {
+        spoken.push_back(std::abs(g711::mu_to_linear(static_cast<uint8_t>(frame.payload[80]))));
+      }
+    }
+    now += 20ms;
+  }
+  VoiceMeasures measures;
+  std::shared_ptr<VoicePath> near, far;
+  std::unique_ptr<VoiceDialogue> dialogue;
+  Upstream upstream;
+  Instant now = Instant(100s);
+  uint16_t sequence = 0;
+  int events = 0;
+  std::string digits;
+  std::vector<int> spoken;
+};
+
+VoiceDialogueSettings replacing() {
+  VoiceDialogueSettings settings;
+  settings.near.speaks = true;
+  return settings;
+}
+
+TEST_CASE("frames go up in the format of the driver") {
+  for (const auto encoding :
+       {AudioFormat::Encoding::s16, AudioFormat::Encoding::pcmu, AudioFormat::Encoding::pcma}) {
+    VoiceDialogueSettings settings = replacing();
+    settings.up = {encoding, 8000, 1};
+    Fixture f(settings);
+    for (int i = 0; i < 50; ++i) {
+      f.say(*f.near, 4000);
+      f.tick();
+    }
+    const bool is_s16 = encoding == AudioFormat::Encoding::s16;
+    CHECK(f.upstream.frames.size() == (is_s16 ? 50 : 0));
+    CHECK(f.upstream.g711.size() == (is_s16 ? 0 : 50));
+    const int16_t sample = is_s16 ? f.upstream.frames.back()[40]
+                           : encoding == AudioFormat::Encoding::pcmu
+                               ? g711::mu_to_linear(f.upstream.g711.back()[40])
+                               : g711::a_to_linear(f.upstream.g711.back()[40]);
+    CHECK(std::abs(std::abs(sample) - 4000) < 300);
+  }
+}
+
+TEST_CASE("two channels carry the caller left and the other party right") {
+  VoiceDialogueSettings settings;
+  settings.up = {AudioFormat::Encoding::s16, 8000, 2};
+  Fixture f(settings);
+  for (int i = 0; i < 20; ++i) {
+    f.say(*f.near, 4000);
+    f.say(*f.far, 1000);
+    f.tick();
+  }
+  REQUIRE(f.upstream.frames.size() == 20);
+  const auto& frame = f.upstream.frames.back();
+  REQUIRE(frame.size() == 320);
+  CHECK(std::abs(std::abs(frame[80]) - 4000) < 300);
+  CHECK(std::abs(std::abs(frame[81]) - 1000) < 100);
+}
+
+TEST_CASE("what is mixed: the endpoint, and the other party below it") {
+  VoiceDialogueSettings settings = replacing();
+  settings.mixes = true;
+  Fixture f(settings);
+  for (int i = 0; i < 20; ++i) {
+    f.say(*f.far, 2000);
+    f.tick();
+  }
+  REQUIRE(f.spoken.size() >= 18);
+  CHECK(std::abs(f.spoken.back() - 2000) < 100);
+  f.dialogue->play_samples(std::vector<int16_t>(160 * 20, 8000), 8000);
+  for (int i = 0; i < 10; ++i) {
+    f.say(*f.far, 2000);
+    f.tick();
+  }
+  CHECK(std::abs(f.spoken.back() - 8000) <= 1300);  // 8000 with 1000 above or below
+  CHECK(std::abs(f.spoken.back() - 8000) >= 700);
+}
+
+TEST_CASE("an endpoint that nobody hears gets its marks back") {
+  VoiceDialogueSettings settings;
+  Fixture f(settings);
+  f.dialogue->mark(1);
+  f.dialogue->play_samples(std::vector<int16_t>(1600, 1), 8000);
+  f.dialogue->mark(2);
+  CHECK(f.dialogue->clear() == 0ms);
+  f.tick();
+  CHECK(f.upstream.marks == "p1 p2 ");
+}
+
+TEST_CASE("a turn is timed from the caller's last word to the answer's first frame") {
+  Fixture f(replacing());
+  f.now = steady_now();
+  for (int i = 0; i < 30; ++i) {
+    f.say(*f.near, i < 10 ? 20 : 8000);
+    f.tick();
+  }
+  f.dialogue->play_samples(std::vector<int16_t>(1600, 8000), 8000);
+  for (int i = 0; i < 10; ++i) f.tick();
+  CHECK(f.measures.turn.count() == 1);
+  CHECK(f.measures.down.count() == 1);
+  CHECK(f.measures.up.count() > 0);
+  CHECK(f.dialogue->queued() < 100ms);
+}
+
+TEST_CASE("the caller speaking over the endpoint is an interruption where that is asked for") {
+  struct Case {
+    std::string description;
+    Duration after;
+    bool endpoint_speaks;
+    int frames, barge_ins;
+  };
+  const std::vector<Case> cases = {
+      {"left to the endpoint", 0ms, true, 60, 0},
+      {"asked for", 300ms, true, 60, 1},
+      {"too short a word", 300ms, true, 6, 0},
+      {"nothing to interrupt", 300ms, false, 60, 0},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(c.description);
+    VoiceDialogueSettings settings = replacing();
+    settings.barge_in_after = c.after;
+    Fixture f(settings);
+    for (int i = 0; i < 10; ++i) {
+      f.say(*f.near, 20);
+      f.tick();
+    }
+    if (c.endpoint_speaks) f.dialogue->play_samples(std::vector<int16_t>(80000, 8000), 8000);
+    for (int i = 0; i < 60; ++i) {
+      f.say(*f.near, i < c.frames ? 8000 : 20);
+      f.tick();
+    }
+    CHECK(f.upstream.barge_ins == c.barge_ins);
+  }
+}
+
+}  // namespace
+}  // namespace relay
