@@ -14,6 +14,7 @@ sockets = ["udp:127.0.0.1:7722", "unix:/run/relay.sock"]
 socket_mode = "0660"
 notify = ["tcp:192.0.2.9:9000"]
 notify_all = "jsonrpc:http://192.0.2.9:5060/RPC"
+http = "[::1]:9900"
 [media]
 addresses = ["192.0.2.1/198.51.100.1", "six@2001:db8::1"]
 advertised = "192.0.2.2/198.51.100.2"
@@ -76,6 +77,7 @@ TEST_CASE("a file with every key: sockets and media") {
   CHECK(startup.unix_socket_mode == 0660U);
   CHECK(startup.notify_targets.size() == 1);
   CHECK(startup.notify_all->kind == NotifyKind::rpc_http);
+  CHECK(startup.http == Endpoint{*IpAddress::parse("::1"), 9900});
   CHECK(startup.bridging);
   REQUIRE(startup.local_addresses.size() == 3);
   CHECK(startup.local_addresses[1].advertised == "198.51.100.2");
