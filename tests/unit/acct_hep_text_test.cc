@@ -127,7 +127,7 @@ TEST_CASE("what HEP cannot say is left unsaid") {
   HepReport report{
       endpoint("192.0.2.1", 1), endpoint("192.0.2.2", 2), seconds(1), 0, long_text, "{}"};
   CHECK(hep_packet(report).empty());
-  report.call_id = long_text.substr(0, 65000);
+  report.call_id = std::string_view(long_text).substr(0, 65000);
   CHECK(hep_packet(report).size() > 65000);
   report.destination = {};
   CHECK(hep_packet(report).empty());
