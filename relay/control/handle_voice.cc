@@ -159,10 +159,6 @@ bool stop_voice(HandlerContext& context, Session& session, LegId leg, VoiceRole 
   return listens == (role == VoiceRole::listens) && context.voices->stop(running->id);
 }
 
-std::string voice_notice_line(const VoiceNotice& notice) {
-  return to_line(notice_json(notice));
-}
-
 std::string handle_voice(HandlerContext& context, const ctlproto::Json& request) {
   if (request.what == ctlproto::Json::What::voices) return list_voices(context);
   if (request.what == ctlproto::Json::What::voicetest) {

@@ -305,7 +305,6 @@ void VoiceCalls::note(const Running& running, VoiceReport report) {
   notice.report = std::move(report);
   if (notices_.size() == kNoticesKept) notices_.pop_front();
   notices_.push_back(std::move(notice));
-  if (on_notice_) on_notice_(notices_.back());
 }
 
 std::vector<const VoiceNotice*> VoiceCalls::notices_after(uint64_t after) const {

@@ -28,9 +28,6 @@ struct VoiceNotice {
   VoiceReport report;
 };
 
-// As one line of JSON (handle_voice.cc).
-std::string voice_notice_line(const VoiceNotice& notice);
-
 // What a profile's sessions have done so far.
 struct VoiceFigures {
   const VoiceCounters& counters;
@@ -60,8 +57,6 @@ class VoiceCalls {
   void set_profiles(VoiceProfiles profiles) { profiles_ = std::move(profiles); }
   const VoiceProfiles& profiles() const { return profiles_; }
   void on_consequence(Consequences consequences) { consequences_ = std::move(consequences); }
-  using OnNotice = std::function<void(const VoiceNotice&)>;
-  void on_notice(OnNotice on_notice) { on_notice_ = std::move(on_notice); }
 
   // Connects the party of `leg`. A voice session the leg already has is stopped.
   Result<VoiceId> start(Session& session, LegId leg, const VoiceRequest& request);
@@ -113,7 +108,6 @@ class VoiceCalls {
   const Clock& clock_;
   VoiceProfiles profiles_;
   Consequences consequences_;
-  OnNotice on_notice_;
   std::map<VoiceId, Running> running_;
   VoiceId last_id_ = 0;
   std::deque<VoiceNotice> notices_;

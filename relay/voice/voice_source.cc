@@ -72,16 +72,14 @@ Instant VoiceSource::play(Instant now, SourceOutput& output) {
   if (now - next_frame_ > kResync) next_frame_ = now;
   if (take_frame(frame_)) {
     const bool marker = frame_.starts_talk_spurt || !is_speaking(now);
-    speak(frame_.payload.data(), frame_.payload_bytes, marker, now, output);
+    speak(frame_.payload.data(), frame_.payload_bytes, marker, output);
     spoke_ = true;
-    idle_ = false;
     last_spoken_ = now;
     path_->frames_spoken.add();
     path_->last_spoken_ns.store(to_ns(now), std::memory_order_relaxed);
   } else if (!format_.idle_payloads.empty() && (other_party_ != OtherParty::muted || !passing_)) {
     const auto& payload = format_.idle_payloads[idle_index_++ % format_.idle_payloads.size()];
-    speak(payload.data(), payload.size(), packets_sent_ == 0, now, output);
-    idle_ = true;
+    speak(payload.data(), payload.size(), packets_sent_ == 0, output);
   }
   if (now >= next_report_ && packets_sent_ > 0) report(now, output);
   next_frame_ += kFrame;
@@ -102,15 +100,14 @@ uint32_t VoiceSource::timestamp_at(Instant now) const {
   return timestamp_ + units(now - began_, format_.clock_rate_hz);
 }
 
-void VoiceSource::speak(const std::byte* payload, size_t payload_bytes, bool marker, Instant,
+void VoiceSource::speak(const std::byte* payload, size_t payload_bytes, bool marker,
                         SourceOutput& output) {
   std::array<std::byte, kHeaderBytes + SpokenFrame::kPayloadBytesMax> packet;
-  // By the schedule, not by when the thread got to it: the far end's jitter would grow by that.
-  last_timestamp_ = timestamp_at(next_frame_);
   packet[0] = std::byte{0x80};
   packet[1] = static_cast<std::byte>((marker ? 0x80 : 0) | format_.payload_type);
   write_be16(packet, 2, sequence_++);
-  write_be32(packet, 4, last_timestamp_);
+  // By the schedule, not by when the thread got to it: the far end's jitter would grow by that.
+  write_be32(packet, 4, timestamp_at(next_frame_));
   write_be32(packet, 8, ssrc_);
   std::copy_n(payload, payload_bytes, packet.begin() + kHeaderBytes);
   output.emit(Component::rtp, Bytes(packet).first(kHeaderBytes + payload_bytes));
@@ -170,8 +167,7 @@ Bytes VoiceSource::pass(Bytes packet, Instant now, std::span<std::byte> scratch)
   const bool is_shifted = shift_->ssrc == ssrc_;
   write_be16(scratch, 2,
              static_cast<uint16_t>(sequence - (is_shifted ? shift_->offset : uint16_t{0})));
-  last_timestamp_ = rtp->timestamp() + other_offset_;
-  write_be32(scratch, 4, last_timestamp_);
+  write_be32(scratch, 4, rtp->timestamp() + other_offset_);
   write_be32(scratch, 8, ssrc_);
   ++packets_sent_;
   octets_sent_ += static_cast<uint32_t>(rtp->payload().size());

@@ -49,8 +49,7 @@ class VoiceSource final : public Source {
   const char* name() const override { return "voice"; }
 
  private:
-  void speak(const std::byte* payload, size_t payload_bytes, bool marker, Instant now,
-             SourceOutput& output);
+  void speak(const std::byte* payload, size_t payload_bytes, bool marker, SourceOutput& output);
   void report(Instant now, SourceOutput& output);
   void shift_to_follow();
   void note_other(Bytes packet);
@@ -75,9 +74,8 @@ class VoiceSource final : public Source {
   uint32_t other_ssrc_ = 0;      // of the stream that is being passed
   uint16_t other_sequence_ = 0;  // of its last packet
   uint32_t other_offset_ = 0;    // from its timestamps to ours
-  bool passing_ = false, spoke_ = false, idle_ = true;
+  bool passing_ = false, spoke_ = false;
   Instant last_spoken_{};
-  uint32_t last_timestamp_ = 0;
   size_t idle_index_ = 0;
   uint32_t packets_sent_ = 0, octets_sent_ = 0;
   Instant next_report_{};
