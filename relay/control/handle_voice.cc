@@ -16,11 +16,6 @@ using nlohmann::json;
 // A page of notices stays below the longest reply a datagram carries.
 constexpr size_t kNoticesPerPage = 100;
 
-std::string to_line(const json& value) {
-  // Call-ids and tags are any bytes; JSON is UTF-8.
-  return value.dump(-1, ' ', false, json::error_handler_t::replace);
-}
-
 double seconds(Duration duration) {
   return std::chrono::duration<double>(duration).count();
 }
@@ -43,18 +38,6 @@ std::string_view to_text(VoicePolicy policy) {
       break;
   }
   return "whisper";
-}
-
-std::string_view to_text(VoiceOutcome outcome) {
-  switch (outcome) {
-    case VoiceOutcome::stopped:
-      return "stopped";
-    case VoiceOutcome::finished:
-      return "finished";
-    case VoiceOutcome::failed:
-      break;
-  }
-  return "failed";
 }
 
 json delays(const DelayHistogram& histogram) {
@@ -97,29 +80,7 @@ std::string list_voices(const HandlerContext& context) {
                         {"down", delays(figures.measures.down)}};
     }
   }
-  return to_line({{"voices", std::move(voices)}, {"profiles", std::move(profiles)}});
-}
-
-json notice_json(const VoiceNotice& notice) {
-  json result = {
-      {"number", notice.number},   {"time_ms", notice.wall_ms},   {"id", notice.id},
-      {"call_id", notice.call_id}, {"from_tag", notice.from_tag}, {"profile", notice.profile}};
-  if (notice.report.key_press) {
-    result["event"] = "dtmf";
-    result["digit"] = std::string(1, notice.report.key_press->digit);
-    result["duration_ms"] = notice.report.key_press->duration.count();
-    return result;
-  }
-  const VoiceEvent& event = *notice.report.event;
-  result["event"] = to_string(event.kind);
-  if (!event.text.empty()) result["text"] = event.text;
-  if (event.kind == VoiceEventKind::user_interrupted) result["played_ms"] = event.played.count();
-  if (event.kind == VoiceEventKind::call_error) {
-    result["error"] = to_string(event.error);
-    result["fatal"] = event.fatal;
-  }
-  if (event.kind == VoiceEventKind::ended) result["outcome"] = to_text(event.outcome);
-  return result;
+  return to_json_line({{"voices", std::move(voices)}, {"profiles", std::move(profiles)}});
 }
 
 Result<void> start(HandlerContext& context, Session& session, LegId leg, std::string_view name,
@@ -164,7 +125,7 @@ std::string handle_voice(HandlerContext& context, const ctlproto::Json& request)
   if (request.what == ctlproto::Json::What::voicetest) {
     if (context.voices == nullptr) return error_reply(ctlproto::error::session_not_found);
     const auto id = context.voices->test(request.argument);
-    if (id) return to_line({{"id", *id}, {"last", context.voices->last_notice()}});
+    if (id) return to_json_line({{"id", *id}, {"last", context.voices->last_notice()}});
     context.refusals.warning("voice test refused reason={}", id.error().message);
     return error_reply(ctlproto::error::session_not_found);
   }
@@ -179,11 +140,11 @@ std::string handle_voice(HandlerContext& context, const ctlproto::Json& request)
   if (context.voices != nullptr) {
     for (const VoiceNotice* notice : context.voices->notices_after(after)) {
       if (events.size() == kNoticesPerPage) break;
-      events.push_back(notice_json(*notice));
+      events.push_back(to_json(*notice));
       last = notice->number;
     }
   }
-  return to_line({{"events", std::move(events)}, {"last", last}});
+  return to_json_line({{"events", std::move(events)}, {"last", last}});
 }
 
 }  // namespace relay

@@ -299,12 +299,14 @@ void VoiceCalls::note(const Running& running, VoiceReport report) {
   notice.number = ++last_notice_;
   notice.wall_ms = wall_now_ms();
   notice.id = running.id;
+  notice.session_serial = running.session_serial;
   notice.call_id = running.call_id;
   notice.from_tag = running.from_tag;
   notice.profile = running.profile->name;
   notice.report = std::move(report);
   if (notices_.size() == kNoticesKept) notices_.pop_front();
   notices_.push_back(std::move(notice));
+  for (const NoticeListener& listener : listeners_) listener(notices_.back());
 }
 
 std::vector<const VoiceNotice*> VoiceCalls::notices_after(uint64_t after) const {

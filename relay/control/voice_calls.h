@@ -13,20 +13,12 @@
 #include <vector>
 
 #include "relay/base/result.h"
+#include "relay/control/voice_notice.h"
 #include "relay/session/session_manager.h"
 #include "relay/voice/payload_types.h"
 #include "relay/voice/voice_engine.h"
 
 namespace relay {
-
-// What a voice session has told, for people and programs.
-struct VoiceNotice {
-  uint64_t number = 0;  // rises by one
-  int64_t wall_ms = 0;  // since 1970
-  VoiceId id = 0;
-  std::string call_id, from_tag, profile;
-  VoiceReport report;
-};
 
 // What a profile's sessions have done so far.
 struct VoiceFigures {
@@ -72,6 +64,9 @@ class VoiceCalls {
   void tick();
 
   void on_report(VoiceReport report);
+  // Each is told of every notice, at once and before anything follows from it; not to call back.
+  using NoticeListener = std::function<void(const VoiceNotice&)>;
+  void on_notice(NoticeListener listener) { listeners_.push_back(std::move(listener)); }
 
   struct Running {
     VoiceId id = 0;
@@ -112,6 +107,7 @@ class VoiceCalls {
   VoiceId last_id_ = 0;
   std::deque<VoiceNotice> notices_;
   uint64_t last_notice_ = 0;
+  std::vector<NoticeListener> listeners_;
 };
 
 }  // namespace relay

@@ -149,6 +149,21 @@ TEST_CASE("what the call does when the endpoint has gone") {
   }
 }
 
+TEST_CASE("who listens is told of each notice before anything follows from it") {
+  Fixture f;
+  std::vector<std::string> told;
+  f.calls.on_notice([&](const VoiceNotice& notice) {
+    CHECK(notice.session_serial == f.session().serial);
+    CHECK(f.calls.running().contains(notice.id));
+    CHECK(f.speaks(LegId::caller));
+    told.emplace_back(to_string(notice.report.event->kind));
+  });
+  const VoiceId id = f.start({"bot", {}, {}, false});
+  f.report(id, VoiceEventKind::started);
+  f.report(id, VoiceEventKind::ended);
+  CHECK(told == std::vector<std::string>{"started", "ended"});
+}
+
 TEST_CASE("a call that ends takes leave of its endpoint") {
   Fixture f;
   const VoiceId id = f.start({"bot", {}, {}, false});
