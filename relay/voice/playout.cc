@@ -115,17 +115,16 @@ Duration Playout::clear() {
   return unheard;
 }
 
-// Not every protocol tells when a reply ends.
+// Not every protocol tells when a reply ends: what is left of it is less than a frame, or less than
+// the prebuffer where it began again after an underrun or is all there is.
 void Playout::fill_up_what_waits(Instant now) {
   if (given_ != given_when_looked_) {
     given_when_looked_ = given_;
     given_at_ = now;
   }
-  const bool partial = samples_.size() % frame_samples() != 0;
-  if (!reply_ended_ && partial && samples_.size() < frame_samples() &&
-      now - given_at_ >= kPartialFrameWait) {
-    end_of_reply();
-  }
+  const bool waits = !samples_.empty() && (!in_spurt_ || samples_.size() < frame_samples());
+  const Duration wait = in_spurt_ ? kPartialFrameWait : std::max(kPartialFrameWait, prebuffer_);
+  if (!reply_ended_ && waits && now - given_at_ >= wait) end_of_reply();
 }
 
 void Playout::pump(Instant now, const OnMark& on_mark) {

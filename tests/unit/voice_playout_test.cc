@@ -163,6 +163,21 @@ TEST_CASE("a prebuffer is waited for, and grows with an underrun") {
   CHECK(f.worker.spurts == 2);
 }
 
+TEST_CASE("a reply shorter than the prebuffer is spoken when no more comes, and its mark told") {
+  Playout::Settings settings;
+  settings.prebuffer = 60ms;
+  Fixture f(settings);
+  f.play_ms(40);
+  f.playout->mark(1);
+  f.pump();
+  f.tick();
+  f.tick();
+  CHECK(f.worker.spoken == 0);
+  for (int i = 0; i < 4; ++i) f.tick();
+  CHECK(f.worker.spoken == 2);
+  CHECK(f.told == "p1 ");
+}
+
 TEST_CASE("other rates and G.711 come out at the codec's rate") {
   for (const int rate_hz : {8000, 16000, 24000}) {
     CAPTURE(rate_hz);

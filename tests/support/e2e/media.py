@@ -7,6 +7,7 @@ order, and come from the address the phone was told in its SDP.
 
 import asyncio
 import random
+import socket
 import struct
 import time
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ import audio
 from case import CheckFailed, check
 
 RTP, RTCP = "RTP", "RTCP"
+SO_TIMESTAMPNS = 35
 
 
 class AudioSource:
@@ -83,6 +85,7 @@ class MediaPort:
         self.mux = mux
         self.ssrc = source.ssrc
         self._rtp_socket = lab.udp_socket(host, address, port)
+        self._rtp_socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         self._rtcp_socket = None if mux else lab.udp_socket(host, address, port + 1)
         self._sources = {RTP: source, RTCP: ReportSource(source.ssrc)}
         self.remote = {RTP: None, RTCP: None}
@@ -92,7 +95,7 @@ class MediaPort:
         self.counted_from = None
         self.heard = {}
         self.strays = []      # (source, first bytes) of what the peer has not sent
-        self.capture = None   # a list: gets (time, datagram) of all RTP that is heard
+        self.capture = None   # a list: gets (time of arrival, datagram) of all RTP that is heard
         self._talkers = []
         loop = asyncio.get_running_loop()
         for udp in self._sockets():
@@ -144,13 +147,14 @@ class MediaPort:
     def _on_readable(self, udp):
         while True:
             try:
-                datagram, source = udp.recvfrom(65536)
+                datagram, stamps, _, source = udp.recvmsg(65536, 64)
             except BlockingIOError:
                 return
             except OSError:
                 continue  # an ICMP error of something we sent
             if self.capture is not None and udp is self._rtp_socket:
-                self.capture.append((time.time(), datagram))
+                seconds, nanoseconds = struct.unpack("qq", stamps[0][2])
+                self.capture.append((seconds + nanoseconds / 1e9, datagram))
             kind, number = self.peer.sent.get(datagram, (None, None)) if self.peer else (None, None)
             expected_socket = self._rtp_socket if kind == RTP or self.mux else self._rtcp_socket
             if kind is None or udp is not expected_socket:

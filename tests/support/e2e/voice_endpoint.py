@@ -1,0 +1,294 @@
+#!/usr/bin/python3
+"""Scripted AI endpoints of four protocols on one port: `voice_endpoint.py HOST:PORT`.
+
+The URL says what happens: ws://HOST:PORT/PROTOCOL/SCRIPT. What is sent and what comes is told on
+standard output, one JSON object a line, with the time of day: before something is sent, after it
+has come. Written apart from the relay's drivers, after the services' documents.
+"""
+import asyncio
+import base64
+import json
+import math
+import struct
+import sys
+import time
+import warnings
+
+warnings.simplefilter("ignore", DeprecationWarning)
+import audioop  # noqa: E402  (in Debian 12's Python; gone in 3.13)
+
+import websockets  # noqa: E402
+
+
+def tone(hz, seconds, rate):
+    return b"".join(struct.pack("<h", int(8000 * math.sin(2 * math.pi * hz * n / rate)))
+                    for n in range(int(seconds * rate)))
+
+
+class Dialogue:
+    """One connection. A protocol reads with `receive()`, which returns ("audio", samples),
+    ("mark", name and fate), ("other", message) or None; and says what it can."""
+    rate_in = rate_out = 8000
+    has_marks = fences = False
+
+    def __init__(self, ws):
+        self.ws = ws
+        self.label = ws.path.strip("/")
+        self.hears = asyncio.Event()
+        self.audio = bytearray()
+        self.frames = 0
+
+    def log(self, event, **more):
+        print(json.dumps({"time": time.time(), "call": self.label, "event": event, **more}),
+              flush=True)
+
+    async def listen(self):
+        try:
+            while True:
+                kind, value = await self.receive() or (None, None)
+                if kind == "audio":
+                    self.frames += 1
+                    self.audio += value
+                    self.hears.set()
+                elif kind == "mark":
+                    self.log("mark", name=value[0], fate=value[1])
+        except websockets.ConnectionClosed as closed:
+            self.log("closed", code=closed.code)
+
+    async def begin(self):
+        """Until audio may be sent."""
+
+    async def begin_reply(self):
+        pass
+
+    async def end_reply(self):
+        pass
+
+    async def mark(self, name):
+        pass
+
+    async def say_stale(self, pcm):
+        """Audio of the reply that was cut, where the protocol lets the client tell."""
+
+
+class Twilio(Dialogue):
+    has_marks = True
+
+    async def receive(self):
+        message = json.loads(await self.ws.recv())
+        if message["event"] == "media":
+            return "audio", audioop.ulaw2lin(base64.b64decode(message["media"]["payload"]), 2)
+        if message["event"] == "mark":
+            return "mark", (message["mark"]["name"], "")
+        return "other", message
+
+    async def begin(self):
+        while True:
+            kind, message = await self.receive()
+            if kind == "other" and message["event"] == "start":
+                self.sid = message["streamSid"]
+                return
+
+    async def _send(self, event, **more):
+        await self.ws.send(json.dumps({"event": event, "streamSid": self.sid, **more}))
+
+    async def say(self, pcm):
+        payload = base64.b64encode(audioop.lin2ulaw(pcm, 2)).decode()
+        await self._send("media", media={"payload": payload})
+
+    async def mark(self, name):
+        await self._send("mark", mark={"name": name})
+
+    async def clear(self):
+        await self._send("clear")
+
+
+class L16(Dialogue):
+    has_marks = True
+
+    async def receive(self):
+        message = await self.ws.recv()
+        if isinstance(message, bytes):
+            return "audio", message
+        message = json.loads(message)
+        if message.get("type") == "mark":
+            return "mark", (message["data"]["name"], message["data"]["event"])
+        return "other", message
+
+    async def begin(self):
+        about = json.loads(await self.ws.recv())
+        self.rate_in = self.rate_out = about["sampleRate"]
+
+    async def say(self, pcm):
+        await self.ws.send(pcm)
+
+    async def mark(self, name):
+        await self.ws.send(json.dumps({"type": "mark", "data": {"name": name}}))
+
+    async def clear(self):
+        await self.ws.send(json.dumps({"type": "killAudio"}))
+
+
+class Openai(Dialogue):
+    fences = True
+    replies = 0
+
+    async def receive(self):
+        message = json.loads(await self.ws.recv())
+        if message["type"] == "input_audio_buffer.append":
+            octets = base64.b64decode(message["audio"])
+            return "audio", self.to_pcm(octets)
+        if message["type"] == "conversation.item.truncate":
+            self.log("truncate", audio_end_ms=message["audio_end_ms"])
+        return "other", message
+
+    async def _send(self, kind, **more):
+        await self.ws.send(json.dumps({"type": kind, **more}))
+
+    async def begin(self):
+        await self._send("session.created", session={"id": "session"})
+        kind, message = await self.receive()
+        assert message["type"] == "session.update", message
+        audio = message["session"]["audio"]
+        assert audio["input"]["format"] == audio["output"]["format"], audio
+        name = audio["input"]["format"]["type"]
+        self.log("format", name=name)
+        if name == "audio/pcm":
+            self.rate_in = self.rate_out = audio["input"]["format"]["rate"]
+            self.to_pcm = self.from_pcm = bytes
+        else:
+            is_mu = {"audio/pcmu": True, "audio/pcma": False}[name]
+            self.to_pcm = lambda o: audioop.ulaw2lin(o, 2) if is_mu else audioop.alaw2lin(o, 2)
+            self.from_pcm = lambda p: audioop.lin2ulaw(p, 2) if is_mu else audioop.lin2alaw(p, 2)
+        await self._send("session.updated", session=message["session"])
+
+    async def begin_reply(self):
+        self.replies += 1
+        await self._send("response.created", response={"id": f"response-{self.replies}"})
+
+    async def say(self, pcm):
+        await self._send("response.output_audio.delta", response_id=f"response-{self.replies}",
+                         item_id=f"item-{self.replies}", output_index=0, content_index=0,
+                         delta=base64.b64encode(self.from_pcm(pcm)).decode())
+
+    say_stale = say
+
+    async def end_reply(self):
+        await self._send("response.output_audio.done", response_id=f"response-{self.replies}")
+        await self._send("response.done", response={"id": f"response-{self.replies}",
+                                                    "status": "completed"})
+
+    async def clear(self):
+        await self._send("input_audio_buffer.speech_started", audio_start_ms=0, item_id="caller")
+
+
+class Doubao(Dialogue):
+    rate_in, rate_out, fences = 16000, 24000, True
+    session, replies = "", 0
+
+    async def _send(self, event, body, ident=None, audio=False):
+        payload = body if audio else json.dumps(body).encode()
+        ident = (self.session if ident is None else ident).encode()
+        await self.ws.send(bytes([0x11, 0xB4 if audio else 0x94, 0x00 if audio else 0x10, 0]) +
+                           struct.pack(">II", event, len(ident)) + ident +
+                           struct.pack(">I", len(payload)) + payload)
+
+    async def receive(self):
+        data = await self.ws.recv()
+        event, = struct.unpack(">I", data[4:8])
+        at = 8
+        if event not in (1, 2):
+            size, = struct.unpack(">I", data[8:12])
+            self.session = data[12:12 + size].decode()
+            at += 4 + size
+        body = data[at + 4:]
+        if event == 200:
+            return "audio", body
+        if event == 102:
+            await self._send(152, {})
+        elif event == 2:
+            await self._send(52, {}, "connection")
+        return "other", event
+
+    async def begin(self):
+        assert await self.receive() == ("other", 1)
+        await self._send(50, {}, "connection")
+        assert await self.receive() == ("other", 100)
+        await self._send(150, {"dialog_id": "dialogue"})
+
+    async def begin_reply(self):
+        self.replies += 1
+        await self._send(350, {"tts_type": "default", "reply_id": f"reply-{self.replies}"})
+
+    async def say(self, pcm):
+        for at in range(0, len(pcm), 4801):  # odd lengths, as the service has them
+            await self._send(352, pcm[at:at + 4801], audio=True)
+
+    say_stale = say
+
+    async def end_reply(self):
+        await self._send(351, {})
+        await self._send(359, {})
+
+    async def clear(self):
+        await self._send(450, {"question_id": f"question-{self.replies}"})
+
+
+PROTOCOLS = {"twilio": Twilio, "l16": L16, "openai": Openai, "doubao": Doubao}
+
+
+async def barge(dialogue):
+    """A long answer, cut; a short one after it; and a very short one."""
+    rate = dialogue.rate_out
+    await dialogue.hears.wait()
+    dialogue.log("answer")
+    await dialogue.begin_reply()
+    second = tone(440, 1, rate)
+    for n in range(6):
+        await dialogue.say(second)
+        await dialogue.mark(f"long-{n + 1}")
+    await asyncio.sleep(2.3)
+    dialogue.log("clear")
+    await dialogue.clear()
+    await dialogue.say_stale(tone(1500, 0.5, rate))
+    await asyncio.sleep(0.3)
+    await dialogue.begin_reply()
+    await dialogue.say(tone(1000, 0.5, rate))
+    await dialogue.mark("short")
+    await dialogue.end_reply()
+    await asyncio.sleep(0.8)
+    dialogue.log("tail")
+    await dialogue.begin_reply()
+    await dialogue.say(tone(1000, 0.04, rate))
+    await dialogue.mark("tail")
+    await dialogue.end_reply()
+    await asyncio.sleep(0.8)
+    dialogue.log("done")
+
+
+SCRIPTS = {"barge": barge}
+
+
+async def serve(ws, *_):
+    protocol, script = ws.path.strip("/").split("/")[:2]
+    dialogue = PROTOCOLS[protocol](ws)
+    await dialogue.begin()
+    dialogue.log("begun")
+    listening = asyncio.ensure_future(dialogue.listen())
+    try:
+        await SCRIPTS[script](dialogue)
+    except websockets.ConnectionClosed:
+        pass
+    await listening
+
+
+async def main():
+    host, port = sys.argv[1].rsplit(":", 1)
+    async with websockets.serve(serve, host, int(port), compression=None,
+                                subprotocols=["audio.jambonz.org"], max_size=1 << 24):
+        print(json.dumps({"time": time.time(), "call": "", "event": "listening"}), flush=True)
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

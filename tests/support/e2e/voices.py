@@ -1,0 +1,97 @@
+"""AI endpoints beside a DirectStage, and what of them a party hears."""
+
+import asyncio
+import json
+import math
+import os
+import pathlib
+import struct
+import warnings
+from collections import namedtuple
+
+from case import check
+from netlab import CannotRun
+
+warnings.simplefilter("ignore", DeprecationWarning)
+import audioop  # noqa: E402  (in Debian 12's Python; gone in 3.13)
+
+PYTHON = "/usr/bin/python3"  # has Debian's websockets
+PROGRAM = pathlib.Path(__file__).resolve().parent / "voice_endpoint.py"
+LISTEN = "127.0.0.1:8765"
+
+Packet = namedtuple("Packet", "time sequence ssrc type payload")
+
+
+def packet_of(time, datagram):
+    _, kind, sequence, _, ssrc = struct.unpack("!BBHII", datagram[:12])
+    return Packet(time, sequence, ssrc, kind & 0x7F, datagram[12:])
+
+
+def share_of_tone(pcm, hz, rate_hz):
+    """Of the energy of these 16-bit samples, what is at this frequency: 0 to 1 (Goertzel)."""
+    samples = struct.unpack(f"<{len(pcm) // 2}h", pcm)
+    energy = sum(s * s for s in samples)
+    if not energy:
+        return 0.0
+    factor = 2 * math.cos(2 * math.pi * hz / rate_hz)
+    a = b = 0.0
+    for sample in samples:
+        a, b = sample + factor * a - b, a
+    return (a * a + b * b - factor * a * b) / (energy * len(samples) / 2)
+
+
+def is_tone(pcm, hz, rate_hz, least=0.7, loud=1000):
+    return audioop.rms(pcm, 2) >= loud and share_of_tone(pcm, hz, rate_hz) >= least
+
+
+def check_one_stream(packets, name):
+    ssrcs = {packet.ssrc for packet in packets}
+    check(len(ssrcs) == 1, f"{name} heard {len(ssrcs)} streams: {ssrcs}")
+    jumps = [(a.sequence, b.sequence) for a, b in zip(packets, packets[1:])
+             if (b.sequence - a.sequence) & 0xFFFF != 1]
+    check(not jumps, f"{name}: sequence numbers that do not follow one another: {jumps[:5]}")
+
+
+class Endpoint:
+    """The scripted endpoints as a process on the relay's host; their log as it grows."""
+
+    def __init__(self, lab, program=PROGRAM, arguments=(LISTEN,)):
+        if os.system(f"{PYTHON} -c 'import websockets' 2>/dev/null"):
+            raise CannotRun("python3-websockets is not installed")
+        self._log = lab.directory / "endpoint.log"
+        self._process = lab.start("relay", PYTHON, program, *arguments, output=self._log)
+
+    def events(self, call=None, event=None):
+        """What it has told, of one call and kind if given."""
+        lines = self._log.read_text().splitlines() if self._log.exists() else []
+        told = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+        return [e for e in told if call in (None, e["call"]) and event in (None, e["event"])]
+
+    async def wait_for(self, event, call=None, timeout_s=20.0):
+        for _ in range(int(timeout_s / 0.05)):
+            check(self._process.poll() is None, f"the endpoint ended:\n{self._log.read_text()}")
+            if found := self.events(call, event):
+                return found[0]
+            await asyncio.sleep(0.05)
+        check(False, f"the endpoint told no {event} of {call} within {timeout_s} s:\n"
+                     f"{self._log.read_text()[-2000:]}")
+
+
+def notices(stage, call_id=None):
+    """What the voice sessions have told, of one call if given."""
+    told, last = [], 0
+    while page := json.loads(stage.control.send(f"J events {last}"))["events"]:
+        told += page
+        last = page[-1]["number"]
+    return [n for n in told if call_id in (None, n["call_id"])]
+
+
+async def wait_for_notice(stage, call_id, wanted, timeout_s=20.0):
+    """The first notice of this call that has all that `wanted` has."""
+    for _ in range(int(timeout_s / 0.05)):
+        for notice in notices(stage, call_id):
+            if wanted.items() <= notice.items():
+                return notice
+        await asyncio.sleep(0.05)
+    check(False, f"no notice {wanted} of {call_id} within {timeout_s} s, but "
+                 f"{[(n['event'], n.get('error', '')) for n in notices(stage, call_id)]}")
