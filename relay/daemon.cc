@@ -77,7 +77,8 @@ Result<void> Daemon::open() {
   // Last: sockets and pid file may need what an unprivileged user lacks.
   const auto keep = fast_path_->available() ? KeptCapabilities::bpf : KeptCapabilities::none;
   if (auto dropped = drop_privileges(startup.user, startup.group, keep); !dropped) return dropped;
-  // As the user who has to open the files again when they were rotated.
+  // As the user who has to open the files again: to play them, or when they were rotated.
+  if (auto checked = check_announcements(voice_profiles_); !checked) return checked;
   auto accounting = Accounting::start(to_acct_settings(startup, slow_path_->threads()), *sessions_);
   if (!accounting) return tl::unexpected(accounting.error());
   accounting_ = std::move(*accounting);
@@ -224,6 +225,11 @@ void Daemon::reload() {
   const auto runtime = load_runtime(startup.config_file, startup.command_line);
   auto profiles = runtime.and_then(
       [](const RuntimeConfig& loaded) { return load_voice_profiles(loaded.voice); });
+  if (profiles) {
+    if (auto checked = check_announcements(*profiles); !checked) {
+      profiles = tl::unexpected(checked.error());
+    }
+  }
   if (!profiles) {
     log_error("reload failed, settings stay as they were reason={}",
               quoted(profiles.error().message, 512));

@@ -44,6 +44,7 @@ class Daemon {
   // daemon_parts.cc
   Result<void> open_voice();
   void connect_voice();
+  Result<void> check_announcements(const VoiceProfiles& profiles) const;
   void reload_voice(const VoiceConfig& config, VoiceProfiles profiles);
   Result<void> open_http();
 

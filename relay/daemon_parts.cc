@@ -31,7 +31,21 @@ void Daemon::connect_voice() {
   if (!voice_engine_) return;
   voices_ = std::make_unique<VoiceCalls>(*sessions_, *voice_engine_, PayloadTypes{}, clock_);
   voices_->set_profiles(voice_profiles_);
+  voices_->on_consequence({[this](Session& session, LegId listener, const Prompts::Wanted& wanted) {
+                             return dispatcher_->context().prompts.play(session, listener, wanted);
+                           },
+                           [this](const Session& session) { timeouts_->hang_up(session); }});
   dispatcher_->set_voices(*voices_);
+}
+
+Result<void> Daemon::check_announcements(const VoiceProfiles& profiles) const {
+  for (const auto& [name, profile] : profiles) {
+    if (profile->on_fail != VoiceFailPolicy::play) continue;
+    const auto checked = dispatcher_->context().prompts.check(profile->on_fail_file);
+    if (!checked)
+      return tl::unexpected(with_context(*profile->line_of("on_fail"), checked.error()));
+  }
+  return {};
 }
 
 // Running dialogues keep the profile they began with.

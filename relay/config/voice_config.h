@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace relay {
@@ -81,6 +82,9 @@ struct VoiceProfileConfig {
   int retries = 3;
   uint32_t message_bytes_max = 4 << 20;
   VoiceTlsConfig tls;
+
+  // The line that set the key, for messages; null: none did.
+  const std::string* line_of(std::string_view key) const;
 };
 
 struct VoiceConfig {

@@ -244,8 +244,7 @@ Status finish_dialect(Profile& profile) {
 }
 
 bool is_given(const Profile& profile, std::string_view key) {
-  return std::any_of(profile.given.begin(), profile.given.end(),
-                     [&](const VoiceGiven& given) { return given.key == key; });
+  return profile.line_of(key) != nullptr;
 }
 
 Status finish_profile(Profile& profile) {
@@ -281,6 +280,12 @@ Status finish_profile(Profile& profile) {
 }
 
 }  // namespace
+
+const std::string* VoiceProfileConfig::line_of(std::string_view key) const {
+  const auto found = std::find_if(given.begin(), given.end(),
+                                  [&](const VoiceGiven& each) { return each.key == key; });
+  return found == given.end() ? nullptr : &found->source;
+}
 
 Status set_voice(VoiceConfig& config, const Setting& setting) {
   const size_t equals = setting.value.find('=');

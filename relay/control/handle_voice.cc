@@ -115,9 +115,8 @@ Result<void> start_voice_tee(HandlerContext& context, Session& session, LegId le
 bool stop_voice(HandlerContext& context, Session& session, LegId leg, VoiceRole role) {
   if (context.voices == nullptr) return false;
   const VoiceCalls::Running* running = context.voices->of_leg(session, leg);
-  if (running == nullptr) return false;
-  const bool listens = running->policy == VoicePolicy::tee;
-  return listens == (role == VoiceRole::listens) && context.voices->stop(running->id);
+  const bool listens = running != nullptr && running->policy == VoicePolicy::tee;
+  return listens == (role == VoiceRole::listens) && context.voices->stop(session, leg);
 }
 
 std::string handle_voice(HandlerContext& context, const ctlproto::Json& request) {

@@ -9,6 +9,8 @@ namespace {
 
 // Of how many payload types the log says why not.
 constexpr size_t kReasonsMax = 4;
+// RFC 3551 §3.
+constexpr uint8_t kDynamicTypesBegin = 96;
 
 }  // namespace
 
@@ -32,13 +34,15 @@ Result<void> Prompts::play(Session& session, LegId listener, const Wanted& wante
 }
 
 Result<std::shared_ptr<const PromptAudio>> Prompts::find(const Wanted& wanted) {
-  if (!files_.has_directories()) {
+  const bool is_anywhere = wanted.is_trusted && wanted.name.starts_with('/');
+  PromptFiles& files = is_anywhere ? trusted_files_ : files_;
+  if (!files.has_directories()) {
     return fail("no prompt directory is configured (--prompt-dir DIR)");
   }
   std::string reasons;
   size_t failed = 0;
   for (const uint8_t type : wanted.payload_types) {
-    auto audio = files_.load(wanted.name, type);
+    auto audio = files.load(wanted.name, type);
     if (audio && (*audio)->payload.size() >= prompt_packet((*audio)->codec, wanted.packet_ms).bytes)
       return audio;
     if (++failed > kReasonsMax) continue;
@@ -47,6 +51,18 @@ Result<std::shared_ptr<const PromptAudio>> Prompts::find(const Wanted& wanted) {
                      : audio.error().message;
   }
   return fail(reasons.empty() ? "no payload type to play it as" : reasons);
+}
+
+Result<void> Prompts::check(std::string_view trusted_name) {
+  Wanted wanted;
+  wanted.name = trusted_name;
+  wanted.is_trusted = true;
+  for (uint8_t type = 0; type < kDynamicTypesBegin; ++type) {
+    if (prompt_codec(type)) wanted.payload_types.push_back(type);
+  }
+  const auto audio = find(wanted);
+  if (!audio) return tl::unexpected(audio.error());
+  return {};
 }
 
 void Prompts::stop(Session& session, LegId listener) {

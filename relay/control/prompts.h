@@ -23,11 +23,14 @@ class Prompts {
     std::vector<uint8_t> payload_types;  // the first that the prompt exists in is played
     int count = 1;                       // negative: without end; never 0
     uint16_t packet_ms = kPromptPacketMs;
+    bool is_trusted = false;  // named by the operator: an absolute path may lead anywhere
   };
   // The listener hears it from now on, or from when there is somewhere to send, in place of what it
   // heard before. An error changes nothing.
   Result<void> play(Session& session, LegId listener, const Wanted& wanted);
   void stop(Session& session, LegId listener);
+  // Whether there is something to play by that name, in whatever payload type.
+  Result<void> check(std::string_view trusted_name);
   // Takes off what has ended. Once a second, and before created() and destroyed() are shown.
   void sweep();
 
@@ -45,6 +48,7 @@ class Prompts {
   SessionManager& sessions_;
   const Clock& clock_;
   PromptFiles files_;
+  PromptFiles trusted_files_{{"/"}};
   std::vector<Playing> playing_;
   uint64_t created_ = 0;
 };

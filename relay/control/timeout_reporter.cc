@@ -30,12 +30,24 @@ TimeoutReporter::TimeoutReporter(const StartupConfig& config, Notifier& notifier
 // dialog and --notify-all are about the call, so they wait for its last medium: a video that was
 // put on hold must not end the call.
 void TimeoutReporter::report(const Session& session) {
+  tell(session, call_goes_on(session));
+}
+
+void TimeoutReporter::hang_up(const Session& session) {
+  if (!session.notification && !all_) {
+    log_warning("nobody to be told that the call is to be hung up call_id={}",
+                quoted(session.call_id));
+  }
+  tell(session, false);
+}
+
+void TimeoutReporter::tell(const Session& session, bool goes_on) {
   std::optional<NotifyTarget> named;
   if (session.notification) named = targets_.find(session.notification->socket);
   const LineTarget* lines = named ? std::get_if<LineTarget>(&*named) : nullptr;
   const RpcTarget* rpc = named ? std::get_if<RpcTarget>(&*named) : nullptr;
   if (lines != nullptr) notifier_.notify(*lines, session.notification->tag);
-  if ((rpc == nullptr && !all_) || call_goes_on(session)) return;
+  if ((rpc == nullptr && !all_) || goes_on) return;
   if (rpc != nullptr) terminate(*rpc, session);
   if (!all_ || (named && name_of(*named) == name_of(*all_))) return;
   if (const auto* rpc_for_all = std::get_if<RpcTarget>(&*all_)) {
@@ -56,7 +68,7 @@ bool TimeoutReporter::call_goes_on(const Session& session) const {
 void TimeoutReporter::terminate(const RpcTarget& target, const Session& session) {
   // Without an answer there is no dialog yet, and the proxy's own timers end the INVITE.
   if (session.answers.empty()) {
-    log_info("timed out before an answer, no dialog to end call_id={}", quoted(session.call_id));
+    log_info("no answer so far, no dialog to end call_id={}", quoted(session.call_id));
     return;
   }
   notifier_.terminate_dialog(target, {as_in_sip(session.call_id), as_in_sip(session.from_tag),

@@ -1,4 +1,5 @@
-// Who is told what when a session times out. Control thread.
+// Who is told what when a session times out, or when a call is to be ended for another reason.
+// Control thread.
 #pragma once
 
 #include <optional>
@@ -17,8 +18,11 @@ class TimeoutReporter {
 
   // For SessionManager::on_timeout(): the session is still in the table.
   void report(const Session& session);
+  // The same, whatever else the call does: its proxy is to end it.
+  void hang_up(const Session& session);
 
  private:
+  void tell(const Session& session, bool goes_on);
   bool call_goes_on(const Session& session) const;
   void terminate(const RpcTarget& target, const Session& session);
 

@@ -20,6 +20,8 @@ constexpr uint32_t kWideBandHz = 16000;
 constexpr uint32_t kNarrowBandHz = 8000;
 constexpr size_t kIdleFrames = 16;
 constexpr int kIdleLevelDbov = -65;
+constexpr uint8_t kPcmuType = 0, kPcmaType = 8;
+constexpr uint16_t kAnnouncementPacketMs = 20;
 
 // When the last tap and source of a voice session are gone, so is the voice session.
 class Lease {
@@ -197,14 +199,18 @@ Result<VoiceId> VoiceCalls::start(Session& session, LegId leg, const VoiceReques
 
 const VoiceCalls::Running* VoiceCalls::of_leg(const Session& session, LegId leg) const {
   for (const auto& [id, running] : running_) {
-    if (running.session_serial == session.serial && running.leg == leg) return &running;
+    const bool is_here = running.session_serial == session.serial && running.leg == leg;
+    if (is_here && !running.is_stopping) return &running;
   }
   return nullptr;
 }
 
 bool VoiceCalls::stop(Session& session, LegId leg) {
-  const Running* running = of_leg(session, leg);
-  return running != nullptr && stop(running->id);
+  if (const Running* running = of_leg(session, leg)) return stop(running->id);
+  const auto* left = dynamic_cast<const VoiceSource*>(session.leg(leg).source.get());
+  if (left == nullptr || running_.contains(left->id())) return false;
+  detach(session, left->id());
+  return true;
 }
 
 // No worker takes frames out of its path, so what the endpoint says is queued and forgotten.
@@ -242,56 +248,92 @@ VoiceFigures VoiceCalls::figures_of(const std::string& profile) const {
 
 bool VoiceCalls::stop(VoiceId id) {
   const auto found = running_.find(id);
-  if (found == running_.end()) return false;
+  if (found == running_.end() || found->second.is_stopping) return false;
+  found->second.is_stopping = true;
   engine_.stop(id);
   detach(found->second);
   return true;
 }
 
-// Its taps, and its sources where nothing else has taken their place.
 void VoiceCalls::detach(const Running& running) {
   Session* session = sessions_.table().by_serial(running.session_serial);
-  if (session == nullptr) return;
+  if (session != nullptr) detach(*session, running.id);
+}
+
+// Its taps, and its sources where nothing else has taken their place.
+void VoiceCalls::detach(Session& session, VoiceId id) {
   for (const LegId leg : kLegs) {
     std::vector<const Tap*> own;
-    for (const auto& tap : session->leg(leg).taps) {
+    for (const auto& tap : session.leg(leg).taps) {
       const auto* voice = dynamic_cast<const VoiceTap*>(tap.get());
-      if (voice != nullptr && voice->id() == running.id) own.push_back(voice);
+      if (voice != nullptr && voice->id() == id) own.push_back(voice);
     }
-    for (const Tap* tap : own) sessions_.detach(*session, leg, *tap);
-    const auto* source = dynamic_cast<const VoiceSource*>(session->leg(leg).source.get());
-    if (source != nullptr && source->id() == running.id) {
-      sessions_.set_source(*session, leg, nullptr);
-    }
+    for (const Tap* tap : own) sessions_.detach(session, leg, *tap);
+    const auto* source = dynamic_cast<const VoiceSource*>(session.leg(leg).source.get());
+    if (source != nullptr && source->id() == id) sessions_.set_source(session, leg, nullptr);
   }
 }
 
 void VoiceCalls::on_report(VoiceReport report) {
   const auto found = running_.find(report.id);
   if (found == running_.end()) return;
-  const bool has_event = report.event.has_value();
-  const VoiceEvent event = has_event ? *report.event : VoiceEvent{};
-  if (has_event && event.kind == VoiceEventKind::started) found->second.is_ready = true;
+  const VoiceEvent event = report.event.value_or(VoiceEvent{});
+  const bool is_end = report.event && event.kind == VoiceEventKind::ended;
+  if (report.event && event.kind == VoiceEventKind::started) found->second.is_ready = true;
+  if (is_end && hangs_up(found->second, event)) {
+    VoiceReport hangup = report;
+    hangup.event->kind = VoiceEventKind::hangup;
+    note(found->second, std::move(hangup));
+  }
   note(found->second, std::move(report));
-  if (!has_event || event.kind != VoiceEventKind::ended) return;
+  if (!is_end) return;
   const Running running = std::move(found->second);
   running_.erase(found);
   finish(running, event);
 }
 
+// What we stopped ourselves has no consequences, however it ended.
+bool VoiceCalls::is_ours(const Running& running, const VoiceEvent& ended) {
+  return running.is_stopping || ended.outcome == VoiceOutcome::stopped;
+}
+
+bool VoiceCalls::hangs_up(const Running& running, const VoiceEvent& ended) const {
+  const bool is_there = sessions_.table().by_serial(running.session_serial) != nullptr;
+  if (is_ours(running, ended) || !is_there) return false;
+  return ended.outcome == VoiceOutcome::failed
+             ? running.profile->on_fail == VoiceFailPolicy::hangup_event
+             : running.profile->on_end == VoiceEndPolicy::hangup_event;
+}
+
 void VoiceCalls::finish(const Running& running, const VoiceEvent& ended) {
-  Session* session = sessions_.table().by_serial(running.session_serial);
-  const bool failed = ended.outcome == VoiceOutcome::failed;
+  const bool failed = ended.outcome == VoiceOutcome::failed && !is_ours(running, ended);
   const VoiceFailPolicy on_fail = running.profile->on_fail;
-  const bool keeps_silence = failed && on_fail == VoiceFailPolicy::silence;
-  if (!keeps_silence) detach(running);
-  if (session == nullptr || ended.outcome == VoiceOutcome::stopped) return;
-  if (failed && on_fail == VoiceFailPolicy::play && consequences_.play) {
-    consequences_.play(*session, running.leg, running.profile->on_fail_file);
+  if (!failed || on_fail != VoiceFailPolicy::silence) detach(running);
+  Session* session = sessions_.table().by_serial(running.session_serial);
+  if (session == nullptr) return;
+  if (failed && on_fail == VoiceFailPolicy::play) announce(running, *session);
+  if (hangs_up(running, ended) && consequences_.hang_up) consequences_.hang_up(*session);
+}
+
+// To whom heard the endpoint, in what they heard it in if the file is there in that, else in what
+// else they may understand.
+void VoiceCalls::announce(const Running& running, Session& session) {
+  if (!consequences_.play || running.policy == VoicePolicy::tee) return;
+  for (const LegId leg : kLegs) {
+    if (leg != running.leg && running.policy != VoicePolicy::mix) continue;
+    Prompts::Wanted wanted;
+    wanted.name = running.profile->on_fail_file;
+    wanted.packet_ms = kAnnouncementPacketMs;
+    wanted.is_trusted = true;
+    const std::string& codecs = session.leg(leg).codecs;
+    wanted.payload_types = {payload_type_for(session, leg)};
+    wanted.payload_types.insert(wanted.payload_types.end(), codecs.begin(), codecs.end());
+    wanted.payload_types.insert(wanted.payload_types.end(), {kPcmuType, kPcmaType});
+    if (const auto played = consequences_.play(session, leg, wanted); !played) {
+      log_warning("announcement not played call_id={} name={} reason={}", quoted(session.call_id),
+                  quoted(wanted.name), played.error().message);
+    }
   }
-  const bool tells = failed ? on_fail == VoiceFailPolicy::hangup_event
-                            : running.profile->on_end == VoiceEndPolicy::hangup_event;
-  if (tells && consequences_.tell) consequences_.tell(*session, "hangup");
 }
 
 void VoiceCalls::note(const Running& running, VoiceReport report) {

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "relay/base/result.h"
+#include "relay/control/prompts.h"
 #include "relay/control/voice_notice.h"
 #include "relay/session/session_manager.h"
 #include "relay/voice/payload_types.h"
@@ -38,10 +39,10 @@ class VoiceCalls {
   // Notices that are kept for those who ask for them later.
   static constexpr size_t kNoticesKept = 1024;
 
-  // What a session does after its endpoint has gone: to play on_fail_file, to tell of a hang-up.
+  // What a call does after its endpoint has gone.
   struct Consequences {
-    std::function<void(Session&, LegId, const std::string& file)> play;
-    std::function<void(Session&, std::string_view line)> tell;
+    std::function<Result<void>(Session&, LegId listener, const Prompts::Wanted&)> play;
+    std::function<void(const Session&)> hang_up;  // its proxy is to end it
   };
   // All outlive it.
   VoiceCalls(SessionManager& sessions, VoiceEngine& engine, PayloadTypes types, const Clock& clock);
@@ -52,7 +53,7 @@ class VoiceCalls {
 
   // Connects the party of `leg`. A voice session the leg already has is stopped.
   Result<VoiceId> start(Session& session, LegId leg, const VoiceRequest& request);
-  // Of that leg; false when there is none.
+  // Of that leg, or the silence that one has left there; false when there is none.
   bool stop(Session& session, LegId leg);
   bool stop(VoiceId id);
 
@@ -79,6 +80,7 @@ class VoiceCalls {
     Instant began{};
     bool is_ready = false;
     bool is_test = false;
+    bool is_stopping = false;  // `ended` is still to come
   };
   const std::map<VoiceId, Running>& running() const { return running_; }
   const Running* of_leg(const Session& session, LegId leg) const;
@@ -93,8 +95,12 @@ class VoiceCalls {
   uint8_t payload_type_for(const Session& session, LegId leg) const;
   Result<Part> prepare(const Session& session, LegId leg, VoicePolicy policy,
                        const VoiceProfile& profile, VoiceId id);
+  void detach(Session& session, VoiceId id);
   void detach(const Running& running);
+  static bool is_ours(const Running& running, const VoiceEvent& ended);
+  bool hangs_up(const Running& running, const VoiceEvent& ended) const;
   void finish(const Running& running, const VoiceEvent& ended);
+  void announce(const Running& running, Session& session);
   void note(const Running& running, VoiceReport report);
 
   SessionManager& sessions_;

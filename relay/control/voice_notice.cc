@@ -40,7 +40,8 @@ json to_json(const VoiceNotice& notice) {
     result["error"] = to_string(event.error);
     result["fatal"] = event.fatal;
   }
-  if (event.kind == VoiceEventKind::ended) result["outcome"] = to_text(event.outcome);
+  const bool is_end = event.kind == VoiceEventKind::ended || event.kind == VoiceEventKind::hangup;
+  if (is_end) result["outcome"] = to_text(event.outcome);
   return result;
 }
 

@@ -20,12 +20,12 @@ namespace {
 constexpr std::string_view kWavSuffix = ".wav";
 constexpr int kRaceTries = 16;
 
-// Beneath `directory` whatever the path says. Again while somebody renames directories under us
-// (openat2(2), EAGAIN).
-UniqueFd open_beneath(int directory, const std::string& path) {
+// Beneath `directory` whatever the path says; nothing leads out of the root, where links are
+// followed. Again while somebody renames directories under us (openat2(2), EAGAIN).
+UniqueFd open_beneath(int directory, const std::string& path, bool is_root) {
   open_how how{};
   how.flags = O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
-  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
+  how.resolve = (is_root ? RESOLVE_IN_ROOT : RESOLVE_BENEATH) | RESOLVE_NO_MAGICLINKS;
   for (int i = 0; i < kRaceTries; ++i) {
     const long fd = ::syscall(SYS_openat2, directory, path.c_str(), &how, sizeof how);
     if (fd >= 0) return UniqueFd(static_cast<int>(fd));
@@ -92,7 +92,9 @@ Result<PromptFiles::Opened> PromptFiles::open(std::string_view name,
       continue;
     }
     const std::string path = fmt::format("{}{}", *inside, suffix);
-    Opened opened{open_beneath(root.get(), path), directory + "/" + path, {}};
+    const bool is_root = directory == "/";
+    Opened opened{
+        open_beneath(root.get(), path, is_root), is_root ? "/" + path : directory + "/" + path, {}};
     if (!opened.file) {
       // EXDEV: it leads out of the directory.
       const char* why = errno == EXDEV ? "leads out of the directory" : std::strerror(errno);

@@ -36,7 +36,7 @@ struct VoiceEvent {
   std::chrono::milliseconds played{0};           // user_interrupted: of the reply that was cut
   VoiceError error = VoiceError::protocol;       // call_error
   bool fatal = false;                            // call_error: `ended` follows
-  VoiceOutcome outcome = VoiceOutcome::stopped;  // ended
+  VoiceOutcome outcome = VoiceOutcome::stopped;  // hangup, ended
 };
 
 }  // namespace relay

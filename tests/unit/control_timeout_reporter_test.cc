@@ -227,6 +227,21 @@ TEST_CASE("a call goes on while one of its media does") {
   CHECK(world.told() == "[\"a\",\"ft\",\"tt\"]\n");
 }
 
+TEST_CASE("a call that is to be hung up is reported at once, whatever else goes on") {
+  for (const bool to_lines : {false, true}) {
+    CAPTURE(to_lines);
+    World world({}, !to_lines);
+    const std::string notify = to_lines ? " " + world.lines_path + " tag" : "";
+    world.relay.ask("U a 192.0.2.1 4000 ft;1" + notify);
+    world.relay.ask("U a 192.0.2.1 4002 ft;2");
+    world.relay.ask("L a 192.0.2.2 4000 ft;1 tt;1");
+    world.relay.ask("L a 192.0.2.2 4002 ft;2 tt;2");
+    world.reporter.hang_up(*world.relay.sessions.find("a", "ft;1", std::nullopt)->session);
+    CHECK(world.relay.sessions.active() == 2);
+    CHECK(world.told() == (to_lines ? "tag\n" : "[\"a\",\"ft\",\"tt\"]\n"));
+  }
+}
+
 TEST_CASE("a target that U names and --notify-all names is told once") {
   SUBCASE("JSON-RPC") {
     World world({}, true);

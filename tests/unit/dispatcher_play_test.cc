@@ -230,5 +230,25 @@ TEST_CASE("what a prompt sends keeps the session, but not for ever") {
   }
 }
 
+TEST_CASE("a file that the operator names may lie outside of the prompt directories") {
+  const TemporaryDirectory elsewhere;
+  elsewhere.write("sorry.8", std::string(160, 'x'));
+  elsewhere.write("empty.8", "");
+  PlayFixture f;
+  Prompts& prompts = f.relay.dispatcher.context().prompts;
+  CHECK(prompts.check(elsewhere.file("sorry")));
+  CHECK(prompts.check("hello"));
+  for (const std::string& name : {elsewhere.file("gone"), elsewhere.file("empty"),
+                                  std::string("gone"), std::string("../hello")}) {
+    CAPTURE(name);
+    const auto checked = prompts.check(name);
+    REQUIRE_FALSE(checked);
+    CHECK(checked.error().message.find(name.substr(0, name.find('.'))) != std::string::npos);
+  }
+  // A command may not.
+  CHECK(f.relay.ask("P c " + elsewhere.file("sorry") + " 8 ft;1") == "E60");
+  CHECK(f.heard_by(LegId::caller) == nullptr);
+}
+
 }  // namespace
 }  // namespace relay

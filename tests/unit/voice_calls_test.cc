@@ -8,6 +8,7 @@
 #include "relay/control/voice_calls.h"
 #include "relay/voice/voice_source.h"
 #include "tests/support/relay_fixture.h"
+#include "tests/support/temporary_directory.h"
 
 namespace relay {
 namespace {
@@ -32,9 +33,15 @@ class FakeEngine final : public VoiceEngine, private VoiceWaker {
 
 struct Fixture {
   Fixture() {
+    directory.write("sorry.8", std::string(1600, 'x'));
     add("bot", {});
-    calls.on_consequence({[this](Session&, LegId, const std::string& file) { played = file; },
-                          [this](Session&, std::string_view line) { told = line; }});
+    calls.on_consequence({[this](Session& session, LegId leg, const Prompts::Wanted& wanted) {
+                            return relay.dispatcher.context().prompts.play(session, leg, wanted);
+                          },
+                          [this](const Session& session) { hung_up = session.call_id; }});
+    calls.on_notice([this](const VoiceNotice& notice) {
+      noticed.emplace_back(to_string(notice.report.event->kind));
+    });
     CHECK(relay.ask("Uc8,0,101 c1 192.0.2.1 4000 ft") == "30000");
     CHECK(relay.ask("Lc0 c1 192.0.2.2 5000 ft tt") == "30002");
   }
@@ -59,13 +66,21 @@ struct Fixture {
     calls.on_report({id, relay.clock.now(), event, std::nullopt});
     relay.sessions.expire();
   }
-  bool speaks(LegId leg) { return session().leg(leg).source != nullptr; }
+  bool speaks(LegId leg) {
+    return dynamic_cast<const VoiceSource*>(session().leg(leg).source.get()) != nullptr;
+  }
+  std::string prompt(LegId leg) {
+    const Prompt* prompt = prompt_of(session(), leg);
+    return prompt == nullptr ? "" : prompt->prompt_name().substr(directory.file("").size());
+  }
   size_t taps(LegId leg) { return session().leg(leg).taps.size(); }
 
   FakeEngine engine;  // outlives the sessions
   RelayFixture relay;
   VoiceCalls calls{relay.sessions, engine, PayloadTypes{}, relay.clock};
-  std::string played, told;
+  TemporaryDirectory directory;
+  std::string hung_up;  // call-id
+  std::vector<std::string> noticed;
 };
 
 TEST_CASE("what is attached to whom, by policy") {
@@ -111,22 +126,22 @@ TEST_CASE("what the call does when the endpoint has gone") {
     VoiceOutcome outcome;
     VoiceEndPolicy on_end;
     VoiceFailPolicy on_fail;
-    bool still_speaks;
-    std::string played, told;
+    bool still_speaks = false;
+    std::string played = {};
+    bool hangs_up = false;
   };
   using End = VoiceEndPolicy;
   using Fail = VoiceFailPolicy;
+  using Outcome = VoiceOutcome;
   const std::vector<Case> cases = {
-      {"in order: the parties go on", VoiceOutcome::finished, End::pass, Fail::silence, false, "",
-       ""},
-      {"in order: to be hung up", VoiceOutcome::finished, End::hangup_event, Fail::pass, false, "",
-       "hangup"},
-      {"failed: the parties go on", VoiceOutcome::failed, End::hangup_event, Fail::pass, false, "",
-       ""},
-      {"failed: silence", VoiceOutcome::failed, End::pass, Fail::silence, true, "", ""},
-      {"failed: an announcement", VoiceOutcome::failed, End::pass, Fail::play, false, "sorry", ""},
-      {"failed: to be hung up", VoiceOutcome::failed, End::pass, Fail::hangup_event, false, "",
-       "hangup"},
+      {"in order: the parties go on", Outcome::finished, End::pass, Fail::silence},
+      {"in order: to be hung up", Outcome::finished, End::hangup_event, Fail::pass, false, "",
+       true},
+      {"failed: the parties go on", Outcome::failed, End::hangup_event, Fail::pass},
+      {"failed: silence", Outcome::failed, End::pass, Fail::silence, true},
+      {"failed: an announcement", Outcome::failed, End::hangup_event, Fail::play, false, "sorry"},
+      {"failed: to be hung up", Outcome::failed, End::pass, Fail::hangup_event, false, "", true},
+      {"stopped by us", Outcome::stopped, End::hangup_event, Fail::hangup_event},
   };
   for (const Case& c : cases) {
     CAPTURE(c.description);
@@ -134,7 +149,7 @@ TEST_CASE("what the call does when the endpoint has gone") {
     VoiceProfileConfig config;
     config.on_end = c.on_end;
     config.on_fail = c.on_fail;
-    config.on_fail_file = "sorry";
+    config.on_fail_file = f.directory.file("sorry");
     f.add("bot", config);
     const VoiceId id = f.start({"bot", {}, {}, false});
     f.report(id, VoiceEventKind::started);
@@ -142,10 +157,16 @@ TEST_CASE("what the call does when the endpoint has gone") {
     f.report(id, VoiceEventKind::ended, c.outcome);
     CHECK(f.calls.running().empty());
     CHECK(f.speaks(LegId::caller) == c.still_speaks);
-    CHECK(f.played == c.played);
-    CHECK(f.told == c.told);
-    CHECK(f.calls.notices_after(0).size() == 2);
-    CHECK(f.calls.notices_after(1).size() == 1);
+    CHECK(f.prompt(LegId::caller) == c.played);
+    CHECK(f.prompt(LegId::callee).empty());
+    CHECK(f.hung_up == (c.hangs_up ? "c1" : ""));
+    // `ended` is the last, whatever follows from it.
+    const std::vector<std::string> expected =
+        c.hangs_up ? std::vector<std::string>{"started", "hangup", "ended"}
+                   : std::vector<std::string>{"started", "ended"};
+    CHECK(f.noticed == expected);
+    CHECK(f.calls.notices_after(0).size() == expected.size());
+    CHECK(f.calls.notices_after(1).size() == expected.size() - 1);
   }
 }
 
@@ -162,6 +183,70 @@ TEST_CASE("who listens is told of each notice before anything follows from it") 
   f.report(id, VoiceEventKind::started);
   f.report(id, VoiceEventKind::ended);
   CHECK(told == std::vector<std::string>{"started", "ended"});
+}
+
+TEST_CASE("an announcement goes to whoever heard the endpoint, in what they can hear") {
+  struct Case {
+    std::string description;
+    VoicePolicy policy;
+    std::string file, caller, callee;
+  };
+  const std::vector<Case> cases = {
+      {"one party", VoicePolicy::whisper, "sorry", "sorry", ""},
+      {"both", VoicePolicy::mix, "sorry", "sorry", "sorry"},
+      {"nobody", VoicePolicy::tee, "sorry", "", ""},
+      {"a file in PCMU alone", VoicePolicy::replace, "mu", "mu", ""},
+      {"a file that has gone", VoicePolicy::replace, "gone", "", ""},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(c.description);
+    log_set_level(LogLevel::critical);
+    Fixture f;
+    f.directory.write("mu.0", std::string(1600, 'x'));
+    VoiceProfileConfig config;
+    config.on_fail = VoiceFailPolicy::play;
+    config.on_fail_file = f.directory.file(c.file);
+    f.add("bot", config);
+    const VoiceId id = f.start({"bot", {}, c.policy, false});
+    f.report(id, VoiceEventKind::ended, VoiceOutcome::failed);
+    CHECK(f.prompt(LegId::caller) == c.caller);
+    CHECK(f.prompt(LegId::callee) == c.callee);
+    log_set_level(LogLevel::warning);
+  }
+}
+
+TEST_CASE("the silence of an endpoint that failed ends as its voice would have") {
+  VoiceProfileConfig config;
+  config.on_fail = VoiceFailPolicy::silence;
+  for (const std::string command : {"S c1 ft", "P c1 ai:bot 0 ft", "D c1 ft"}) {
+    CAPTURE(command);
+    Fixture f;
+    f.relay.dispatcher.set_voices(f.calls);
+    f.add("bot", config);
+    const VoiceId id = f.start({"bot", {}, {}, false});
+    f.report(id, VoiceEventKind::ended, VoiceOutcome::failed);
+    CHECK(f.speaks(LegId::caller));
+    CHECK(f.relay.ask(command) == "0");
+    f.relay.sessions.expire();
+    if (command[0] == 'D') continue;
+    CHECK(f.taps(LegId::caller) == (command[0] == 'P' ? 1 : 0));
+    CHECK(f.speaks(LegId::caller) == (command[0] == 'P'));
+  }
+}
+
+TEST_CASE("an endpoint that fails while it is being stopped has no consequences") {
+  Fixture f;
+  VoiceProfileConfig config;
+  config.on_fail = VoiceFailPolicy::hangup_event;
+  f.add("bot", config);
+  f.add("other", config);
+  const VoiceId first = f.start({"bot", {}, {}, false});
+  const VoiceId second = f.start({"other", {}, {}, false});
+  CHECK(f.calls.of_leg(f.session(), LegId::caller)->id == second);
+  f.report(first, VoiceEventKind::ended, VoiceOutcome::failed);
+  CHECK(f.hung_up.empty());
+  CHECK(f.calls.stop(f.session(), LegId::caller));
+  CHECK_FALSE(f.calls.stop(f.session(), LegId::caller));
 }
 
 TEST_CASE("a call that ends takes leave of its endpoint") {
