@@ -32,9 +32,11 @@ void tune(uv_tcp_t* socket) {
   set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, kUserTimeoutMs);
 }
 
+constexpr size_t kReadBytesMax = 64 * 1024;
+
 // One buffer serves all streams of the thread: each read is used up before the next.
 void give_buffer(uv_handle_t*, size_t, uv_buf_t* buffer) {
-  thread_local std::array<char, 64 * 1024> bytes;
+  thread_local std::array<char, kReadBytesMax> bytes;
   *buffer = uv_buf_init(bytes.data(), bytes.size());
 }
 
@@ -70,6 +72,7 @@ struct Stream::Callbacks {
     auto* stream = static_cast<Stream*>(socket->data);
     if (stream == nullptr || size == 0) return;
     if (size < 0) return stream->lost(static_cast<int>(size));
+    if (static_cast<size_t>(size) == kReadBytesMax) stream->give_way();
     stream->received({reinterpret_cast<const uint8_t*>(buffer->base), static_cast<size_t>(size)});
   }
   static void written(uv_write_t* request, int status) {
@@ -85,7 +88,11 @@ struct Stream::Callbacks {
 Stream::Stream(VoiceLoop& loop, std::string host, uint16_t port,
                std::shared_ptr<const TlsContext> tls, const std::string& tls_name,
                StreamObserver& observer)
-    : loop_(loop), host_(std::move(host)), port_(port), observer_(observer) {
+    : loop_(loop),
+      host_(std::move(host)),
+      port_(port),
+      observer_(observer),
+      resume_(loop, [this] { read_on(); }) {
   if (tls != nullptr) {
     tls_ = std::make_unique<TlsSession>(std::move(tls), tls_name.empty() ? host_ : tls_name);
   }
@@ -132,10 +139,21 @@ void Stream::connect_next() {
 
 void Stream::connected() {
   tune(socket_);
-  uv_read_start(reinterpret_cast<uv_stream_t*>(socket_), give_buffer, Callbacks::received);
+  read_on();
   if (tls_ != nullptr) return received({});
   open_ = true;
   observer_.stream_open();
+}
+
+void Stream::read_on() {
+  uv_read_start(reinterpret_cast<uv_stream_t*>(socket_), give_buffer, Callbacks::received);
+}
+
+// There is more: libuv would read up to 32 times in a row, and an endpoint that sends without end
+// would keep all other sessions' frames waiting. It goes on after one turn of the loop.
+void Stream::give_way() {
+  uv_read_stop(reinterpret_cast<uv_stream_t*>(socket_));
+  resume_.start(Duration::zero());
 }
 
 void Stream::received(Octets data) {
@@ -159,6 +177,7 @@ void Stream::received(Octets data) {
 }
 
 void Stream::lost(int status) {
+  resume_.stop();
   uv_read_stop(reinterpret_cast<uv_stream_t*>(socket_));
   if (status == UV_EOF && open_) return observer_.stream_ended();
   fail(VoiceError::unreachable, status == UV_EOF ? "closed by the endpoint" : uv_strerror(status));

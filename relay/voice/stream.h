@@ -50,6 +50,8 @@ class Stream {
   void look_up();
   void connect_next();
   void connected();
+  void read_on();
+  void give_way();
   void received(Octets data);
   void lost(int status);
   bool write_raw(std::vector<uint8_t> bytes);
@@ -66,6 +68,7 @@ class Stream {
   uv_tcp_s* socket_ = nullptr;
   bool open_ = false;
   size_t writes_ = 0;  // under way
+  VoiceTimer resume_;
   std::vector<uint8_t> plain_, sealed_;
   const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

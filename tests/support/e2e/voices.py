@@ -16,7 +16,6 @@ warnings.simplefilter("ignore", DeprecationWarning)
 import audioop  # noqa: E402  (in Debian 12's Python; gone in 3.13)
 
 PYTHON = "/usr/bin/python3"  # has Debian's websockets
-PROGRAM = pathlib.Path(__file__).resolve().parent / "voice_endpoint.py"
 LISTEN = "127.0.0.1:8765"
 
 Packet = namedtuple("Packet", "time sequence ssrc type payload")
@@ -55,11 +54,14 @@ def check_one_stream(packets, name):
 class Endpoint:
     """The scripted endpoints as a process on the relay's host; their log as it grows."""
 
-    def __init__(self, lab, program=PROGRAM, arguments=(LISTEN,)):
+    folder = pathlib.Path(__file__).resolve().parent
+
+    def __init__(self, lab, program="voice_endpoint.py", arguments=(LISTEN,)):
         if os.system(f"{PYTHON} -c 'import websockets' 2>/dev/null"):
             raise CannotRun("python3-websockets is not installed")
         self._log = lab.directory / "endpoint.log"
-        self._process = lab.start("relay", PYTHON, program, *arguments, output=self._log)
+        self._process = lab.start("relay", PYTHON, self.folder / program, *arguments,
+                                  output=self._log)
 
     def events(self, call=None, event=None):
         """What it has told, of one call and kind if given."""
