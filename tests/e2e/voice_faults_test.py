@@ -3,7 +3,8 @@
 in the other it speaks with the caller. Both parties of the first hear each other and the callee of
 the second hears the caller without a packet missing, from before the first fault until after the
 last; what the caller of the second hears is one stream, and the callee's again after each fault.
-Each fault is told by its name; what is odd and allowed is no fault and takes bounded memory."""
+Each fault is told by its name, and on_fail does what it says; what is odd and allowed is no fault
+and takes bounded memory."""
 
 import asyncio
 import http.client
@@ -32,6 +33,11 @@ class Fault:
     error: str = ""      # of call-error; none: it is allowed
     tee_error: str = "the same"
     settings: str = ""
+    on_fail: str = "pass"
+
+    @property
+    def profile(self):
+        return self.mode + ("" if self.on_fail == "pass" else "-" + self.on_fail.split()[0])
 
 
 FAULTS = (
@@ -51,6 +57,9 @@ FAULTS = (
     Fault("text that is not UTF-8", "bad_utf8", "protocol"),
     Fault("a frame of 2^62 octets", "length_bomb", "too-big"),
     Fault("audio without end, as fast as it is taken", "torrent"),
+    Fault("then an announcement", "unauthorized", "rejected", on_fail="play hello"),
+    Fault("then silence", "bad_utf8", "protocol", on_fail="silence"),
+    Fault("then the proxy is told", "cut_in_reply", "connection-lost", on_fail="hangup-event"),
 )
 
 
@@ -65,8 +74,9 @@ def write_config(lab, certificate):
         if "reply_timeout_ms" not in settings:
             settings += "reply_timeout_ms = 1000\n"
         scheme = "wss" if fault.mode == "other_name" else "ws"
-        text += (f'[voice.{fault.mode}]\n{settings}retries = 0\nconnect_timeout_ms = 1000\n'
-                 f'url = "{scheme}://127.0.0.1:{ports.get(fault.mode, NO_PORT)}/"\n')
+        text += (f'[voice.{fault.profile}]\n{settings}retries = 0\n'
+                 f'connect_timeout_ms = 1000\n'
+                 f'on_fail = "{fault.on_fail}"\nurl = "{scheme}://127.0.0.1:{ports.get(fault.mode, NO_PORT)}/"\n')
     config = lab.directory / "relay.toml"
     config.write_text(text)
     return config
@@ -81,9 +91,25 @@ def make_certificate(lab):
     return certificate, key
 
 
+class ProxyEvents:
+    """What the proxy is told on its notification socket."""
+
+    def __init__(self, lab):
+        self._path, self.text = lab.directory / "events.sock", ""
+        self.name = f"unix:{self._path}"
+
+    async def listen(self):
+        self._server = await asyncio.start_unix_server(self._on_connection, self._path)
+
+    async def _on_connection(self, reader, writer):
+        while data := await reader.read(4096):
+            self.text += data.decode()
+        writer.close()
+
+
 class Faults:
-    def __init__(self, stage):
-        self._stage = stage
+    def __init__(self, stage, proxy_events, prompt):
+        self._stage, self._proxy_events, self._prompt = stage, proxy_events, prompt
         self.tee = Conversation(stage.party("alice"), stage.party("bob"), "listened to")
         self.party = Conversation(stage.party("carol"), stage.party("dave"), "spoken with")
         # All that the callee of the second call ever says.
@@ -92,7 +118,8 @@ class Faults:
 
     async def open(self):
         for call_id, talk in ((TEE, self.tee), (PARTY, self.party)):
-            self._stage.call(call_id, talk.caller, talk.callee)
+            self._stage.call(call_id, talk.caller, talk.callee,
+                             offered=f" {self._proxy_events.name} {call_id}")
             await talk.open()
         await self.tee.talk(1.2)  # long enough to go into the kernel, where there is one
         self.party.caller.capture = []
@@ -114,13 +141,16 @@ class Faults:
     def _is_callee(self, payload):
         return payload in self._of_callee
 
+    def _is_quiet(self, payload):
+        return audioop.rms(audioop.alaw2lin(payload, 2), 2) < 100
+
     def _is_endpoint(self, payload):
         return not self._is_callee(payload) and audioop.rms(audioop.alaw2lin(payload, 2), 2) > 500
 
     async def run(self, fault):
         began = len(self.party.caller.capture)
-        self._command(f"C {TEE} ai:{fault.mode} fromA;1 toB;1")
-        self._command(f"P1 {PARTY} ai:{fault.mode} session fromA;1 toB;1")
+        self._command(f"C {TEE} ai:{fault.profile} fromA;1 toB;1")
+        self._command(f"P1 {PARTY} ai:{fault.profile} session fromA;1 toB;1")
         tee_error = fault.error if fault.tee_error == "the same" else fault.tee_error
         if not fault.error and fault.mode != "nonsense":
             await self._until(lambda: self._heard(began, self._is_endpoint) > 30,
@@ -136,14 +166,31 @@ class Faults:
             outcome = {"event": "ended", "outcome": "failed" if error else "stopped"}
             await self._wait_for(call_id, fault, outcome)
             told = [n["error"] for n in notices(self._stage, call_id)
-                    if n["profile"] == fault.mode and n["event"] == "call-error"]
+                    if n["profile"] == fault.profile and n["event"] == "call-error"]
             e2e.check(told == [error] * bool(error), f"{fault.mode}: {call_id} told {told}")
+        await self._check_consequence(fault, began)
         resumed = len(self.party.caller.capture)
         await self._until(lambda: self._heard(resumed, self._is_callee) >= 5,
                           f"{fault.mode}: the callee is not heard again")
 
+    async def _check_consequence(self, fault, began):
+        ended, heard = len(self.party.caller.capture), self.party.caller.capture
+        if fault.on_fail.startswith("play"):
+            await self._until(lambda: self._heard(began, self._prompt.__contains__) > 25,
+                              "the announcement is not heard")
+        elif fault.on_fail == "silence":
+            await self._until(lambda: len(heard) > ended + 20, "there is no silence")
+            loud = self._heard(ended + 1, lambda p: not self._is_quiet(p))
+            e2e.check(loud == 0, f"{loud} packets of the silence are loud")
+            self._command(f"S {PARTY} fromA;1 toB;1")
+        elif fault.on_fail == "hangup-event":
+            for call_id in (TEE, PARTY):
+                await self._wait_for(call_id, fault, {"event": "hangup"})
+                await self._until(lambda: f"{call_id}\n" in self._proxy_events.text,
+                                  f"the proxy is not told of {call_id}")
+
     async def _wait_for(self, call_id, fault, wanted):
-        await wait_for_notice(self._stage, call_id, {"profile": fault.mode, **wanted},
+        await wait_for_notice(self._stage, call_id, {"profile": fault.profile, **wanted},
                               TOLD_WITHIN_S)
 
     async def finish(self):
@@ -172,18 +219,23 @@ async def test(lab):
     require("openssl")
     certificate, key = make_certificate(lab)
     config = write_config(lab, certificate)
-    stage = DirectStage(lab, "--config", config, "--http", f"127.0.0.1:{HTTP_PORT}")
+    prompt = [bytes([n, 0xD5 ^ n]) * 80 for n in range(30)]
+    (lab.directory / "hello.8").write_bytes(b"".join(prompt))
+    proxy_events = ProxyEvents(lab)
+    await proxy_events.listen()
+    stage = DirectStage(lab, "--config", config, "--http", f"127.0.0.1:{HTTP_PORT}",
+                        "--prompt-dir", lab.directory, "-n", proxy_events.name)
     endpoint = Endpoint(lab, PROGRAM, (FIRST_PORT, certificate, key))
     await stage.ready()
     await endpoint.wait_for("listening")
-    faults = Faults(stage)
+    faults = Faults(stage, proxy_events, prompt)
     await faults.open()
     before, memory_kib = stage.path_of(TEE, "caller")["plane"], stage.relay.resident_kib()
     took = []
     for fault in FAULTS:
         began = asyncio.get_running_loop().time()
         await faults.run(fault)
-        took.append(f"{fault.mode} {asyncio.get_running_loop().time() - began:.1f}")
+        took.append(f"{fault.profile} {asyncio.get_running_loop().time() - began:.1f}")
     grown_kib = stage.relay.resident_kib() - memory_kib
     e2e.check(grown_kib < MEMORY_MAX_KIB, f"the relay has grown by {grown_kib} KiB")
     told = notices(stage)
