@@ -1,9 +1,9 @@
 // Sends RTP-sized datagrams at an even pace, for benchmarks that measure what becomes of them.
 // Reads commands, answers `run` with a line:
 //   flow GROUP SOURCE/PORT DESTINATION/PORT
-//   run GROUP PACKETS PACKETS-A-SECOND      → "sent 10000 late_us 85"
-// The packets of a group go round its flows in turn; each flow's sequence continues from run to
-// run.
+//   run GROUP PACKETS PACKETS-A-SECOND FLOWS      → "sent 10000 late_us 85"
+// The packets of a group go round the first FLOWS of its flows in turn; each flow's sequence
+// continues from run to run.
 #include <fmt/core.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -72,9 +72,9 @@ Flow open_flow(const Endpoint& source, const Endpoint& destination, uint32_t ssr
   return flow;
 }
 
-void send_next(Group& group) {
-  Flow& flow = group.flows[group.next];
-  group.next = (group.next + 1) % group.flows.size();
+void send_next(Group& group, size_t flows) {
+  Flow& flow = group.flows[group.next % flows];
+  group.next = (group.next + 1) % flows;
   ++flow.fields.sequence;
   flow.fields.timestamp += 160;
   flow.packet[2] = static_cast<std::byte>(flow.fields.sequence >> 8);
@@ -95,7 +95,7 @@ void sleep_until(Instant instant) {
   ::clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, nullptr);
 }
 
-void run(Group& group, uint64_t packets, uint64_t packets_per_second) {
+void run(Group& group, uint64_t packets, uint64_t packets_per_second, size_t flows) {
   const Instant start = steady_now();
   Duration late_at_most{};
   uint64_t sent = 0;
@@ -105,7 +105,7 @@ void run(Group& group, uint64_t packets, uint64_t packets_per_second) {
     const auto due_us = static_cast<uint64_t>(
         std::chrono::duration_cast<std::chrono::microseconds>(due + kPace).count());
     const uint64_t target = std::min(packets, packets_per_second * due_us / 1'000'000);
-    for (; sent < target; ++sent) send_next(group);
+    for (; sent < target; ++sent) send_next(group, flows);
   }
   const auto late = std::chrono::duration_cast<std::chrono::microseconds>(late_at_most);
   fmt::print("sent {} late_us {}\n", sent, late.count());
@@ -128,12 +128,12 @@ int main() {
       group.flows.push_back(open_flow(to_endpoint(source), to_endpoint(destination), ssrc));
       continue;
     }
-    uint64_t packets = 0, packets_per_second = 0;
-    if (command != "run" || !(words >> packets >> packets_per_second) || group.flows.empty() ||
-        packets_per_second == 0) {
+    uint64_t packets = 0, packets_per_second = 0, flows = 0;
+    if (command != "run" || !(words >> packets >> packets_per_second >> flows) || flows == 0 ||
+        flows > group.flows.size() || packets_per_second == 0) {
       stop("\"" + line + "\": expected \"flow …\", or \"run …\" of a group that has flows");
     }
-    run(group, packets, packets_per_second);
+    run(group, packets, packets_per_second, flows);
   }
   return 0;
 }

@@ -1,4 +1,5 @@
-# Sourced by tools/quickstart and tests/run: what a bare Debian 12 machine lacks, and installing it.
+# Sourced by tools/quickstart, tests/run and bench/compare: what a bare Debian 12 machine lacks, and
+# installing it.
 # One list a purpose; apt is only asked for what is missing.
 
 packages_build="cmake ninja-build g++ pkg-config libevent-dev libuv1-dev libjemalloc-dev
@@ -6,6 +7,7 @@ packages_build="cmake ninja-build g++ pkg-config libevent-dev libuv1-dev libjema
   clang bpftool libbpf-dev libspandsp-dev libopus-dev libspeexdsp-dev
   libssl-dev libwslay-dev libsndfile1-dev libpcap-dev libsrtp2-dev"
 packages_demo="python3 iproute2 nftables espeak-ng"
+packages_compare="python3 iproute2 nftables procps util-linux rtpengine-daemon"
 packages_test="doctest-dev libbenchmark-dev python3 iproute2 nftables kamailio sip-tester
   tshark mandoc procps rtpengine-daemon python3-websockets nodejs node-ws openssl flite
   pocketsphinx pocketsphinx-en-us"
