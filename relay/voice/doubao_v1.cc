@@ -27,8 +27,6 @@ constexpr int kUpRateHz = 16000, kDownRateHz = 24000;
 constexpr Duration kHandshakeLimit = std::chrono::seconds(5);
 constexpr Duration kFarewellLimit = std::chrono::seconds(1);
 constexpr size_t kReplyTextBytesMax = 16 * 1024;
-// "The user asked to end the call" in TTSEnded.
-constexpr std::string_view kCallerSaysGoodbye = "20000002";
 
 std::string_view as_text(Octets octets) {
   return {reinterpret_cast<const char*>(octets.data()), octets.size()};
@@ -239,7 +237,7 @@ class DoubaoV1Driver final : public DriverBase {
 
   void on_tts_ended(const json& body, Instant now) {
     end_of_reply();
-    if (text_at(body, "status_code") == kCallerSaysGoodbye) wind_up(now);
+    if (text_at(body, "status_code") == kDoubaoGoodbye) wind_up(now);
   }
 
   void on_error(std::optional<int64_t> code, std::string_view text) {

@@ -17,6 +17,7 @@ namespace {
 using nlohmann::json;
 
 constexpr int kUpRateHz = 16000, kDownRateHz = 24000;
+constexpr const char* kVoice = "zh_female_vv_jupiter_bigtts";
 constexpr Duration kHandshakeLimit = std::chrono::seconds(5);
 constexpr Duration kFarewellLimit = std::chrono::seconds(1);
 
@@ -74,7 +75,9 @@ class DoubaoV3Driver final : public DriverBase {
     if (!session.contains("model")) session["model"] = "1.2.6.1";
     json& audio = object_in(session, "audio");
     object_in(audio, "input")["format"] = {{"type", "pcm"}, {"rate", kUpRateHz}};
-    object_in(audio, "output")["format"] = {{"type", "pcm_s16le"}, {"rate", kDownRateHz}};
+    json& output = object_in(audio, "output");
+    output["format"] = {{"type", "pcm_s16le"}, {"rate", kDownRateHz}};
+    if (!output.contains("voice")) output["voice"] = kVoice;  // required
     return message;
   }
 
@@ -82,8 +85,8 @@ class DoubaoV3Driver final : public DriverBase {
     if (is_started() || is_leaving()) return ignore_message();
     set_started();
     if (profile().greeting.empty()) return;
-    send({{"type", "speech_text_buffer.append"}, {"text", substitute(profile().greeting, call())}});
-    send({{"type", "speech_text_buffer.commit"}});
+    // The commit alone says a whole text.
+    send({{"type", "speech_text_buffer.commit"}, {"text", substitute(profile().greeting, call())}});
     expect_reply(now);
   }
 
@@ -107,6 +110,7 @@ class DoubaoV3Driver final : public DriverBase {
       fenced_ = false;
     } else if (type == "response.output_audio.done") {
       end_of_reply();
+      if (text_at(message, "status_code") == kDoubaoGoodbye) wind_up(now);
     } else if (type == "response.output_text.done") {
       say(VoiceEventKind::ai_response, text_at(message, "text"));
     } else if (!type.starts_with("response.") && !type.starts_with("session.")) {

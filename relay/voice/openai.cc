@@ -123,10 +123,7 @@ class OpenaiDriver final : public DriverBase {
     message["type"] = "session.update";
     json& session = object_in(message, "session");
     if (is_beta_) {
-      const bool is_qwen = profile().dialect == VoiceDialect::qwen;
-      session["input_audio_format"] = beta_format("pcm16");
-      session["output_audio_format"] = beta_format(is_qwen ? "pcm24" : "pcm16");
-      if (!session.contains("modalities")) session["modalities"] = {"text", "audio"};
+      add_beta_session(session);
     } else {
       session["type"] = "realtime";
       json& audio = object_in(session, "audio");
@@ -135,6 +132,21 @@ class OpenaiDriver final : public DriverBase {
       if (!session.contains("output_modalities")) session["output_modalities"] = {"audio"};
     }
     return message;
+  }
+
+  void add_beta_session(json& session) const {
+    const bool is_qwen = profile().dialect == VoiceDialect::qwen;
+    const auto set_format = [&](const char* key, const char* name) {
+      // Qwen's models call the same samples pcm16, pcm24 or pcm.
+      if (!is_qwen || !session.contains(key)) session[key] = beta_format(name);
+    };
+    set_format("input_audio_format", "pcm16");
+    set_format("output_audio_format", is_qwen ? "pcm24" : "pcm16");
+    if (!session.contains("modalities")) session["modalities"] = {"text", "audio"};
+    // Where it is off unless asked for, nobody would ever answer.
+    if (profile().dialect == VoiceDialect::stepfun && !session.contains("turn_detection")) {
+      session["turn_detection"] = {{"type", "server_vad"}};
+    }
   }
 
   const char* beta_format(const char* of_samples) const {

@@ -5,6 +5,12 @@
 #include "relay/base/log.h"
 
 namespace relay {
+namespace {
+
+// A worker that takes no frames, because the call has ended or is held up, is waited for no longer.
+constexpr Duration kFarewellSlack = std::chrono::seconds(1);
+
+}  // namespace
 
 VoiceSession::VoiceSession(VoiceThread& thread, VoiceStart start, VoiceMeasures& measures,
                            OnReport on_report)
@@ -38,7 +44,15 @@ void VoiceSession::run() {
   if (over_ || dialogue_ == nullptr) return;
   const Instant now = steady_now();
   const Instant next = dialogue_->run(now, *this);
+  if (farewell_ && (dialogue_->queued() == Duration{} || now >= farewell_->until)) {
+    end(farewell_->ended);
+  }
   if (!over_) timer_.start(std::max(next - now, Duration::zero()));
+}
+
+void VoiceSession::stop() {
+  if (farewell_ && !over_) return end(farewell_->ended);
+  link_->stop();
 }
 
 void VoiceSession::report(const VoiceEvent& event) {
@@ -71,11 +85,18 @@ Duration VoiceSession::clear() {
 }
 
 void VoiceSession::event(const VoiceEvent& event) {
-  if (event.kind == VoiceEventKind::ended) {
-    over_ = true;
-    timer_.stop();
-  }
-  report(event);
+  if (event.kind != VoiceEventKind::ended) return report(event);
+  const Duration queued = dialogue_ ? dialogue_->queued() : Duration{};
+  if (event.outcome != VoiceOutcome::finished || queued == Duration{}) return end(event);
+  farewell_ = {event, steady_now() + queued + kFarewellSlack};
+  dialogue_->end_of_reply();
+  run_soon();
+}
+
+void VoiceSession::end(const VoiceEvent& ended) {
+  over_ = true;
+  timer_.stop();
+  report(ended);
 }
 
 }  // namespace relay

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include "relay/voice/link.h"
 #include "relay/voice/voice_dialogue.h"
@@ -24,11 +25,12 @@ class VoiceSession final : private VoiceUpstream, private VoiceListener {
   bool is_over() const { return over_; }
   // A worker has put packets into one of its paths, perhaps.
   void look();
-  void stop() { link_->stop(); }
+  void stop();
 
  private:
   void run();
   void report(const VoiceEvent& event);
+  void end(const VoiceEvent& ended);
   void run_soon() { timer_.start(Duration::zero()); }
 
   // What the media half has for the endpoint.
@@ -51,6 +53,12 @@ class VoiceSession final : private VoiceUpstream, private VoiceListener {
   std::unique_ptr<VoiceDialogue> dialogue_;
   std::unique_ptr<VoiceLink> link_;
   bool over_ = false;
+  // The endpoint has gone and what it said last is still being heard.
+  struct Farewell {
+    VoiceEvent ended;
+    Instant until;
+  };
+  std::optional<Farewell> farewell_;
   VoiceTimer timer_;
 };
 

@@ -303,8 +303,7 @@ TEST_CASE("doubao v3: a dialogue") {
   CHECK(dialogue.frame().empty());
   CHECK(dialogue.hear(R"({"type":"session.created"})") ==
         Lines{"event started",
-              R"(text {"text":"Hello +15550100","type":"speech_text_buffer.append"})",
-              R"(text {"type":"speech_text_buffer.commit"})"});
+              R"(text {"text":"Hello +15550100","type":"speech_text_buffer.commit"})"});
   const Lines up = dialogue.frame();
   REQUIRE(up.size() == 1);
   CHECK(up[0].starts_with(R"(text-audio {"type":"input_audio_buffer.append","audio":"AAAA)"));
@@ -354,6 +353,24 @@ TEST_CASE("doubao v3: errors and the way out") {
   CHECK(dialogue.hear(kError).empty());
   CHECK(dialogue.hear(R"({"type":"session.closed"})") == Lines{"close 1000"});
   CHECK(dialogue.close(1000) == Lines{"event ended stopped"});
+}
+
+TEST_CASE("doubao v3: what a session needs is there without a template") {
+  V3Dialogue dialogue;
+  dialogue.driver->connected(dialogue.now);
+  const json session = json::parse(dialogue.sink.sent.back())["session"];
+  CHECK(session["model"] == "1.2.6.1");
+  CHECK(session["audio"]["output"]["voice"] == "zh_female_vv_jupiter_bigtts");
+}
+
+TEST_CASE("doubao v3: the caller says goodbye") {
+  V3Dialogue dialogue;
+  dialogue.start();
+  const char* const kDone =
+      R"({"type":"response.output_audio.done","status_code":"20000002","tts_type":"default"})";
+  CHECK(dialogue.hear(kDone) == Lines{"end of reply", R"(text {"type":"session.close"})"});
+  CHECK(dialogue.hear(R"({"type":"session.closed"})") == Lines{"close 1000"});
+  CHECK(dialogue.close(1000) == Lines{"event ended finished"});
 }
 
 }  // namespace relay

@@ -67,6 +67,8 @@ TEST_CASE("openai: session.update in each dialect") {
                 {"input_audio_format", in},
                 {"output_audio_format", out}};
   };
+  json step = beta("pcm16", "pcm16");
+  step["turn_detection"] = {{"type", "server_vad"}};
   const Case cases[] = {
       {"u-law goes through", VoiceDialect::openai, Encoding::pcmu, ga({{"type", "audio/pcmu"}}),
        ulaw, ulaw},
@@ -77,7 +79,7 @@ TEST_CASE("openai: session.update in each dialect") {
       {"beta", VoiceDialect::openai_beta, Encoding::pcma, beta("g711_alaw", "g711_alaw"), alaw,
        alaw},
       {"Qwen", VoiceDialect::qwen, Encoding::pcmu, beta("pcm16", "pcm24"), at_16k, at_24k},
-      {"StepFun", VoiceDialect::stepfun, Encoding::pcmu, beta("pcm16", "pcm16"), at_24k, at_24k},
+      {"StepFun", VoiceDialect::stepfun, Encoding::pcmu, step, at_24k, at_24k},
   };
   for (const Case& c : cases) {
     CAPTURE(c.description);
@@ -100,6 +102,20 @@ TEST_CASE("openai: the template stays, its formats do not") {
   CHECK(session["audio"]["input"]["format"] == json{{"type", "audio/pcm"}, {"rate", 24000}});
   CHECK(session["audio"]["input"]["turn_detection"].is_null());
   CHECK(session["audio"]["output"]["voice"] == "marin");
+}
+
+TEST_CASE("openai: what a relative's template says stays") {
+  VoiceProfile qwen = profile_of(VoiceDialect::qwen);
+  qwen.session_template =
+      R"({"session":{"input_audio_format":"pcm","output_audio_format":"pcm","voice":"Cherry"}})";
+  const json named = OpenaiDialogue(qwen).create()["session"];
+  CHECK(named["input_audio_format"] == "pcm");
+  CHECK(named["output_audio_format"] == "pcm");
+  VoiceProfile step = profile_of(VoiceDialect::stepfun);
+  step.session_template = R"({"session":{"turn_detection":null,"input_audio_format":"pcm"}})";
+  const json manual = OpenaiDialogue(step).create()["session"];
+  CHECK(manual["turn_detection"].is_null());
+  CHECK(manual["input_audio_format"] == "pcm16");
 }
 
 TEST_CASE("openai: audio of before session.updated is held, a second of it") {

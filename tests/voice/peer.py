@@ -89,6 +89,13 @@ async def cut_in_reply(ws):
     ws.transport.abort()
 
 
+async def goodbye(ws):
+    stream = Stream(ws)
+    await stream.started()
+    await stream.media(MULAW_SECOND[:3200])
+    await ws.close()
+
+
 async def nonsense(ws):
     stream = Stream(ws)
     await stream.started()
@@ -179,6 +186,7 @@ BY_LIBRARY = {
     "long_reply": (long_reply, {"max_size": None}),
     "byte_fragments": (byte_fragments, {}),
     "cut_in_reply": (cut_in_reply, {}),
+    "goodbye": (goodbye, {}),
     "nonsense": (nonsense, {}),
     "endless": (endless, {}),
     "mute": (mute, {"max_queue": None}),
