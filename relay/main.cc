@@ -8,6 +8,7 @@
 #include "relay/config/options.h"
 #include "relay/control/features.h"
 #include "relay/daemon.h"
+#include "relay/voice/profile.h"
 
 namespace relay {
 namespace {
@@ -21,7 +22,8 @@ int print(const PrintAndExit& wanted) {
   const std::string text =
       wanted.what == PrintAndExit::What::protocol_versions ? feature_list() : wanted.text;
   std::fputs(text.c_str(), stdout);
-  return 0;
+  const auto profiles = load_voice_profiles(wanted.voice);
+  return profiles ? 0 : complain(profiles.error());
 }
 
 Result<void> set_limits(const StartupConfig& startup) {

@@ -126,9 +126,11 @@ std::string describe(const Config& config) {
                                             ? "as ports allow"
                                             : fmt::format("{}", runtime.sessions_max));
   rows.emplace_back("overload protection", describe_overload(runtime));
+  rows.emplace_back("voice profiles",
+                    join(runtime.voice.profiles, [](const auto& profile) { return profile.name; }));
   for (const std::string& notice : config.startup.notices) rows.emplace_back("notice", notice);
   std::string text;
-  for (const auto& [name, value] : rows) text += fmt::format("{:<22}{}\n", name, value);
+  for (const auto& [name, value] : rows) text += fmt::format("{:<23}{}\n", name, value);
   return text;
 }
 

@@ -210,7 +210,8 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv, bool s
   if (!config) return tl::unexpected(config.error());
   config->startup.command_line = std::move(gathered->settings);
   if (gathered->check) {
-    return CommandLine(PrintAndExit{PrintAndExit::What::text, describe(*config)});
+    return CommandLine(
+        PrintAndExit{PrintAndExit::What::text, describe(*config), config->runtime.voice});
   }
   return CommandLine(std::move(*config));
 }

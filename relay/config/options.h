@@ -8,6 +8,7 @@
 #include "relay/base/result.h"
 #include "relay/config/config.h"
 #include "relay/config/settings.h"
+#include "relay/config/voice_config.h"
 
 namespace relay {
 
@@ -19,6 +20,9 @@ struct PrintAndExit {
   };
   What what = What::text;
   std::string text;  // ends in a line end
+  // --check: of which the caller sees whether their files and secrets can be read; the exit status
+  // is 1 if not.
+  VoiceConfig voice{};
 };
 
 using CommandLine = std::variant<Config, PrintAndExit>;

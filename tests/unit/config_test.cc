@@ -342,8 +342,9 @@ TEST_CASE("a configuration is described as what it comes to") {
       {"timeouts", {"-T", "7", "-W", "8", "-i"}, "7 s, 8 s until both parties are known, each"},
       {"overload", {"--overload_prot=70"}, "above 70 % CPU\n"},
       {"a bound", {"--sessions-max=12"}, " 12\n"},
-      {"no pid file", {"-p", ""}, "pid file              none\n"},
-      {"a notice", {"-a"}, "notice                -a: no session is recorded"},
+      {"no pid file", {"-p", ""}, "pid file               none\n"},
+      {"a name as long as the column", {}, "notify of all timeouts nobody\n"},
+      {"a notice", {"-a"}, "notice                 -a: no session is recorded"},
   };
   for (const Case& c : cases) {
     CAPTURE(c.description);
