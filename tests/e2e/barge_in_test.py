@@ -8,10 +8,10 @@ import asyncio
 
 import e2e
 from direct import DirectStage
-from media import AudioSource, Conversation
+from media import Conversation
 from netlab import require
-from voices import (LISTEN, Endpoint, audioop, check_one_stream, is_tone, notices, packet_of,
-                    wait_for_notice)
+from tones import audioop, is_tone
+from voices import LISTEN, Endpoint, check_one_stream, notices, packet_of, wait_for_notice
 
 PACKET_S = 0.020
 LONG_HZ, STALE_HZ, NEXT_HZ = 440, 1500, 1000

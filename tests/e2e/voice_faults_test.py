@@ -16,8 +16,8 @@ import e2e
 from direct import DirectStage
 from media import AudioSource, Conversation
 from netlab import require
-from voices import (PYTHON, Endpoint, audioop, check_one_stream, notices, packet_of,
-                    wait_for_notice)
+from tones import audioop
+from voices import PYTHON, Endpoint, check_one_stream, notices, packet_of, wait_for_notice
 
 PROGRAM = "voice_faults.py"
 FIRST_PORT, NO_PORT, HTTP_PORT = 8801, 8800, 8080
@@ -74,9 +74,10 @@ def write_config(lab, certificate):
         if "reply_timeout_ms" not in settings:
             settings += "reply_timeout_ms = 1000\n"
         scheme = "wss" if fault.mode == "other_name" else "ws"
+        port = ports.get(fault.mode, NO_PORT)
         text += (f'[voice.{fault.profile}]\n{settings}retries = 0\n'
                  f'connect_timeout_ms = 1000\n'
-                 f'on_fail = "{fault.on_fail}"\nurl = "{scheme}://127.0.0.1:{ports.get(fault.mode, NO_PORT)}/"\n')
+                 f'on_fail = "{fault.on_fail}"\nurl = "{scheme}://127.0.0.1:{port}/"\n')
     config = lab.directory / "relay.toml"
     config.write_text(text)
     return config

@@ -42,12 +42,13 @@ class DirectStage:
               f"'{command}' was answered '{' && '.join(words)}', expected {parts} ports")
         return [int(port) for port in ports]
 
-    def call(self, call_id, caller, callee, offer="U", answer="L", offered="", answered=""):
+    def call(self, call_id, caller, callee, offer="U", answer="L", offered="", answered="",
+             codecs="8,101"):
         """Offer and answer; both parties are aimed at the ports. `offered` and `answered` go
         behind the command."""
-        for_callee, = self.ask(f"{offer}c8,101 {call_id} {self.where(caller)} fromA;1{offered}")
+        for_callee, = self.ask(f"{offer}c{codecs} {call_id} {self.where(caller)} fromA;1{offered}")
         for_caller, = self.ask(
-            f"{answer}c8,101 {call_id} {self.where(callee)} fromA;1 toB;1{answered}")
+            f"{answer}c{codecs} {call_id} {self.where(callee)} fromA;1 toB;1{answered}")
         callee.aim(RELAY, for_callee)
         caller.aim(RELAY, for_caller)
 

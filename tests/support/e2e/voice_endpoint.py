@@ -1,28 +1,21 @@
 #!/usr/bin/python3
 """Scripted AI endpoints of four protocols on one port: `voice_endpoint.py HOST:PORT`.
 
-The URL says what happens: ws://HOST:PORT/PROTOCOL/SCRIPT. What is sent and what comes is told on
+The URL says what happens: ws://HOST:PORT/PROTOCOL/SCRIPT/ARGUMENT…. What is sent and what comes is told on
 standard output, one JSON object a line, with the time of day: before something is sent, after it
 has come. Written apart from the relay's drivers, after the services' documents.
 """
 import asyncio
 import base64
 import json
-import math
 import struct
 import sys
 import time
-import warnings
 
-warnings.simplefilter("ignore", DeprecationWarning)
-import audioop  # noqa: E402  (in Debian 12's Python; gone in 3.13)
+sys.dont_write_bytecode = True
 
 import websockets  # noqa: E402
-
-
-def tone(hz, seconds, rate):
-    return b"".join(struct.pack("<h", int(8000 * math.sin(2 * math.pi * hz * n / rate)))
-                    for n in range(int(seconds * rate)))
+from tones import audioop, seconds_of_tone, tone  # noqa: E402
 
 
 class Dialogue:
@@ -266,17 +259,29 @@ async def barge(dialogue):
     dialogue.log("done")
 
 
-SCRIPTS = {"barge": barge}
+async def tones(dialogue, say_hz, hear_hz):
+    """Two seconds of one tone are said and so much of another one is heard: tones/SAY/HEAR."""
+    await dialogue.hears.wait()
+    await dialogue.begin_reply()
+    await dialogue.say(tone(int(say_hz), 2, dialogue.rate_out))
+    await dialogue.end_reply()
+    await asyncio.sleep(2.3)
+    heard, rate = bytes(dialogue.audio), dialogue.rate_in
+    dialogue.log("heard", seconds=len(heard) / 2 / rate, rate=rate,
+                 of_tone=seconds_of_tone(heard, int(hear_hz), rate))
+
+
+SCRIPTS = {"barge": barge, "tones": tones}
 
 
 async def serve(ws, *_):
-    protocol, script = ws.path.strip("/").split("/")[:2]
+    protocol, script, *arguments = ws.path.strip("/").split("/")
     dialogue = PROTOCOLS[protocol](ws)
     await dialogue.begin()
     dialogue.log("begun")
     listening = asyncio.ensure_future(dialogue.listen())
     try:
-        await SCRIPTS[script](dialogue)
+        await SCRIPTS[script](dialogue, *arguments)
     except websockets.ConnectionClosed:
         pass
     await listening

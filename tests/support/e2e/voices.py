@@ -2,18 +2,13 @@
 
 import asyncio
 import json
-import math
 import os
 import pathlib
 import struct
-import warnings
 from collections import namedtuple
 
 from case import check
 from netlab import CannotRun
-
-warnings.simplefilter("ignore", DeprecationWarning)
-import audioop  # noqa: E402  (in Debian 12's Python; gone in 3.13)
 
 PYTHON = "/usr/bin/python3"  # has Debian's websockets
 LISTEN = "127.0.0.1:8765"
@@ -24,23 +19,6 @@ Packet = namedtuple("Packet", "time sequence ssrc type payload")
 def packet_of(time, datagram):
     _, kind, sequence, _, ssrc = struct.unpack("!BBHII", datagram[:12])
     return Packet(time, sequence, ssrc, kind & 0x7F, datagram[12:])
-
-
-def share_of_tone(pcm, hz, rate_hz):
-    """Of the energy of these 16-bit samples, what is at this frequency: 0 to 1 (Goertzel)."""
-    samples = struct.unpack(f"<{len(pcm) // 2}h", pcm)
-    energy = sum(s * s for s in samples)
-    if not energy:
-        return 0.0
-    factor = 2 * math.cos(2 * math.pi * hz / rate_hz)
-    a = b = 0.0
-    for sample in samples:
-        a, b = sample + factor * a - b, a
-    return (a * a + b * b - factor * a * b) / (energy * len(samples) / 2)
-
-
-def is_tone(pcm, hz, rate_hz, least=0.7, loud=1000):
-    return audioop.rms(pcm, 2) >= loud and share_of_tone(pcm, hz, rate_hz) >= least
 
 
 def check_one_stream(packets, name):
