@@ -78,7 +78,7 @@ Result<void> Daemon::open() {
   const auto keep = fast_path_->available() ? KeptCapabilities::bpf : KeptCapabilities::none;
   if (auto dropped = drop_privileges(startup.user, startup.group, keep); !dropped) return dropped;
   // As the user who has to open the files again: to play them, or when they were rotated.
-  if (auto checked = check_announcements(voice_profiles_); !checked) return checked;
+  if (auto checked = check_announcements(voice_setup_.profiles); !checked) return checked;
   auto accounting = Accounting::start(to_acct_settings(startup, slow_path_->threads()), *sessions_);
   if (!accounting) return tl::unexpected(accounting.error());
   accounting_ = std::move(*accounting);
@@ -223,19 +223,16 @@ void Daemon::stop_if_drained() {
 void Daemon::reload() {
   const StartupConfig& startup = config_.startup;
   const auto runtime = load_runtime(startup.config_file, startup.command_line);
-  auto profiles = runtime.and_then(
-      [](const RuntimeConfig& loaded) { return load_voice_profiles(loaded.voice); });
-  if (profiles) {
-    if (auto checked = check_announcements(*profiles); !checked) {
-      profiles = tl::unexpected(checked.error());
-    }
-  }
-  if (!profiles) {
+  auto voice =
+      runtime.and_then([](const RuntimeConfig& loaded) { return load_voice(loaded.voice); });
+  const auto checked = voice.and_then(
+      [this](const VoiceSetup& setup) { return check_announcements(setup.profiles); });
+  if (!checked) {
     log_error("reload failed, settings stay as they were reason={}",
-              quoted(profiles.error().message, 512));
+              quoted(checked.error().message, 512));
     return;
   }
-  reload_voice(runtime->voice, std::move(*profiles));
+  reload_voice(runtime->voice, std::move(*voice));
   sessions_->set_limits(to_session_limits(*runtime));
   log_warning("reloaded file={}", quoted(startup.config_file));
 }

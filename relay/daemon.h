@@ -42,10 +42,15 @@ class Daemon {
   Result<void> open_fast_path();
   void start_offloading();
   // daemon_parts.cc
+  struct VoiceSetup {  // what [voice] says, its files and secrets read
+    VoiceProfiles profiles;
+    PayloadTypes payload_types;
+  };
+  static Result<VoiceSetup> load_voice(const VoiceConfig& config);
   Result<void> open_voice();
   void connect_voice();
   Result<void> check_announcements(const VoiceProfiles& profiles) const;
-  void reload_voice(const VoiceConfig& config, VoiceProfiles profiles);
+  void reload_voice(const VoiceConfig& config, VoiceSetup setup);
   Result<void> open_http();
 
   void offload();
@@ -72,7 +77,7 @@ class Daemon {
   std::unique_ptr<Fastpath> fast_path_;
   std::unique_ptr<Offloader> plane_;
   std::unique_ptr<Accounting> accounting_;
-  VoiceProfiles voice_profiles_;  // as started
+  VoiceSetup voice_setup_;  // as started
   std::unique_ptr<VoiceThread> voice_thread_;
   std::unique_ptr<VoiceService> voice_engine_;
   std::unique_ptr<SessionManager> sessions_;

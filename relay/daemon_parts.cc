@@ -12,12 +12,20 @@ VoiceLimits limits_of(const VoiceConfig& config) {
 
 }  // namespace
 
+Result<Daemon::VoiceSetup> Daemon::load_voice(const VoiceConfig& config) {
+  auto profiles = load_voice_profiles(config);
+  if (!profiles) return tl::unexpected(profiles.error());
+  const auto types = make_payload_types(config);
+  if (!types) return tl::unexpected(types.error());
+  return VoiceSetup{std::move(*profiles), *types};
+}
+
 // A reload of the configuration file may bring profiles, so with one the thread is there.
 Result<void> Daemon::open_voice() {
-  auto profiles = load_voice_profiles(config_.runtime.voice);
-  if (!profiles) return tl::unexpected(profiles.error());
-  voice_profiles_ = std::move(*profiles);
-  if (voice_profiles_.empty() && config_.startup.config_file.empty()) return {};
+  auto setup = load_voice(config_.runtime.voice);
+  if (!setup) return tl::unexpected(setup.error());
+  voice_setup_ = std::move(*setup);
+  if (voice_setup_.profiles.empty() && config_.startup.config_file.empty()) return {};
   auto thread = VoiceThread::start(limits_of(config_.runtime.voice));
   if (!thread) return tl::unexpected(thread.error());
   voice_thread_ = std::move(*thread);
@@ -29,8 +37,9 @@ Result<void> Daemon::open_voice() {
 
 void Daemon::connect_voice() {
   if (!voice_engine_) return;
-  voices_ = std::make_unique<VoiceCalls>(*sessions_, *voice_engine_, PayloadTypes{}, clock_);
-  voices_->set_profiles(voice_profiles_);
+  voices_ =
+      std::make_unique<VoiceCalls>(*sessions_, *voice_engine_, voice_setup_.payload_types, clock_);
+  voices_->set_profiles(voice_setup_.profiles);
   voices_->on_consequence({[this](Session& session, LegId listener, const Prompts::Wanted& wanted) {
                              return dispatcher_->context().prompts.play(session, listener, wanted);
                            },
@@ -49,9 +58,10 @@ Result<void> Daemon::check_announcements(const VoiceProfiles& profiles) const {
 }
 
 // Running dialogues keep the profile they began with.
-void Daemon::reload_voice(const VoiceConfig& config, VoiceProfiles profiles) {
+void Daemon::reload_voice(const VoiceConfig& config, VoiceSetup setup) {
   if (!voices_) return;
-  voices_->set_profiles(std::move(profiles));
+  voices_->set_profiles(std::move(setup.profiles));
+  voices_->set_payload_types(setup.payload_types);
   const bool told = voice_thread_->post(
       [thread = voice_thread_.get(), limits = limits_of(config)] { thread->set_limits(limits); });
   if (!told) log_error("the voice thread does not keep up, its limits stay as they were");

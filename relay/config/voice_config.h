@@ -75,6 +75,7 @@ struct VoiceProfileConfig {
   VoiceFailPolicy on_fail = VoiceFailPolicy::pass;
   std::string on_fail_file;  // play
   std::chrono::milliseconds prebuffer{0};
+  std::chrono::milliseconds barge_in_after{0};  // zero: left to the endpoint
 
   std::chrono::milliseconds connect_timeout{5000};
   std::chrono::milliseconds reply_timeout{30000};  // zero: none
@@ -87,9 +88,16 @@ struct VoiceProfileConfig {
   const std::string* line_of(std::string_view key) const;
 };
 
+// `NUMBER=ENCODING`, as an rtpmap of SDP has it.
+struct VoicePayloadType {
+  uint8_t number = 0;
+  std::string encoding, source;
+};
+
 struct VoiceConfig {
   unsigned sessions_max = 100;
   unsigned starts_per_minute = 60;
+  std::vector<VoicePayloadType> payload_types;
   std::vector<VoiceProfileConfig> profiles;
 };
 

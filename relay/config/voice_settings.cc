@@ -142,6 +142,14 @@ constexpr Key kKeys[] = {
 #undef VOICE_LIMIT
 };
 
+constexpr std::string_view kLimits[] = {
+#define VOICE_LIMIT(key, kind) #key,
+#define VOICE_KEY(key, kind, drivers)
+#include "relay/config/voice_keys.def"
+#undef VOICE_KEY
+#undef VOICE_LIMIT
+};
+
 using Set = Status (*)(Profile&, const Setting&);
 struct Setter {
   std::string_view name;
@@ -175,6 +183,8 @@ constexpr Setter kSetters[] = {
     {"on_end", [](Profile& p, const Setting& s) { return choose(p.on_end, s, kEndPolicies); }},
     {"on_fail", fail_policy},
     {"prebuffer_ms", [](Profile& p, const Setting& s) { return whole(p.prebuffer, s, 0, 200); }},
+    {"barge_in_after_ms",
+     [](Profile& p, const Setting& s) { return whole(p.barge_in_after, s, 0, 5000); }},
     {"connect_timeout_ms",
      [](Profile& p, const Setting& s) { return whole(p.connect_timeout, s, 100, 60'000); }},
     {"reply_timeout_ms",
@@ -206,9 +216,31 @@ Profile& profile_named(VoiceConfig& config, const std::string& name, const Setti
 Status unknown_key(const Setting& setting, const std::string& key) {
   std::vector<std::string_view> names;
   for (const Key& known : kKeys) names.push_back(known.name);
+  names.insert(names.end(), std::begin(kLimits), std::end(kLimits));
   const std::string_view nearest = nearest_name(key, names);
   return fail(fmt::format("{}: unknown key {}{}", setting.source, quoted(key),
                           nearest.empty() ? "" : fmt::format(": did you mean {}?", nearest)));
+}
+
+Status payload_type(VoiceConfig& config, const Setting& setting) {
+  const size_t equals = setting.value.find('=');
+  VoicePayloadType type;
+  const Setting number{setting.option, setting.value.substr(0, equals), setting.source};
+  if (equals == std::string::npos || equals + 1 == setting.value.size() ||
+      !whole(type.number, number, 0, 127)) {
+    return refuse(setting, "expected NUMBER=ENCODING, such as 111=opus or 96=L16/16000");
+  }
+  type.encoding = setting.value.substr(equals + 1);
+  type.source = setting.source;
+  config.payload_types.push_back(std::move(type));
+  return {};
+}
+
+Status set_limit(VoiceConfig& config, const std::string& key, const Setting& setting) {
+  if (key == "sessions_max") return whole(config.sessions_max, setting, 0, 10'000);
+  if (key == "starts_per_minute") return whole(config.starts_per_minute, setting, 1, 100'000);
+  if (key == "payload_types") return payload_type(config, setting);
+  return unknown_key(setting, key);
 }
 
 bool is_name(std::string_view name) {
@@ -292,15 +324,11 @@ Status set_voice(VoiceConfig& config, const Setting& setting) {
   const std::string path = setting.value.substr(0, equals);
   const size_t dot = path.find('.');
   if (equals == std::string::npos || path.empty()) {
-    return refuse(setting, "expected PROFILE.KEY=VALUE, sessions_max=N or starts_per_minute=N");
+    return refuse(setting, "expected PROFILE.KEY=VALUE, or KEY=VALUE of all profiles");
   }
   Setting value{setting.option, setting.value.substr(equals + 1), setting.source};
   if (setting.source.find(path) == std::string::npos) value.source += " " + path;
-  if (dot == std::string::npos) {
-    if (path == "sessions_max") return whole(config.sessions_max, value, 0, 10'000);
-    if (path == "starts_per_minute") return whole(config.starts_per_minute, value, 1, 100'000);
-    return unknown_key(setting, path);
-  }
+  if (dot == std::string::npos) return set_limit(config, path, value);
   const std::string name = path.substr(0, dot), key = path.substr(dot + 1);
   if (!is_name(name)) {
     return fail(fmt::format("{}: {}: expected a name of letters, digits, - and _", setting.source,

@@ -46,16 +46,14 @@ Prompts::Wanted as_in_session(const Session& session, LegId listener) {
 
 Result<void> play(HandlerContext& context, const ctlproto::Play& request, Session& session,
                   LegId listener) {
+  Prompts::Wanted wanted;
+  if (request.codecs) wanted.payload_types = to_payload_types(*request.codecs);
   if (request.name.starts_with(kVoicePrefix)) {
     context.prompts.stop(session, listener);
-    return start_voice(context, session, listener, request.name);
+    const std::string types(wanted.payload_types.begin(), wanted.payload_types.end());
+    return start_voice(context, session, listener, request.name, types);
   }
-  Prompts::Wanted wanted;
-  if (request.codecs) {
-    wanted.payload_types = to_payload_types(*request.codecs);
-  } else {
-    wanted = as_in_session(session, listener);
-  }
+  if (!request.codecs) wanted = as_in_session(session, listener);
   wanted.name = request.name;
   wanted.count = request.count;
   stop_voice(context, session, listener, VoiceRole::speaks);

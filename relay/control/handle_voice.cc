@@ -100,8 +100,10 @@ Result<void> start(HandlerContext& context, Session& session, LegId leg, std::st
 }  // namespace
 
 Result<void> start_voice(HandlerContext& context, Session& session, LegId leg,
-                         std::string_view name) {
-  return start(context, session, leg, name, {});
+                         std::string_view name, std::string_view payload_types) {
+  VoiceRequest request;
+  request.payload_types = payload_types;
+  return start(context, session, leg, name, request);
 }
 
 Result<void> start_voice_tee(HandlerContext& context, Session& session, LegId leg,

@@ -111,9 +111,10 @@ void record_new_session(HandlerContext& context, Session& session);
 // --- handle_voice.cc ---
 // A prompt's or copy's name that asks for a voice endpoint: ai:PROFILE, or ai:PROFILE@URL.
 inline constexpr std::string_view kVoicePrefix = "ai:";
-// The party of `leg` and the endpoint speak with each other.
+// The party of `leg` and the endpoint speak with each other, in one of `payload_types` (as bytes,
+// most wanted first) where there are any.
 Result<void> start_voice(HandlerContext& context, Session& session, LegId leg,
-                         std::string_view name);
+                         std::string_view name, std::string_view payload_types);
 // The endpoint listens to the party, with `both` to both.
 Result<void> start_voice_tee(HandlerContext& context, Session& session, LegId leg,
                              std::string_view name, bool both);

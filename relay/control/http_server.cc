@@ -144,8 +144,9 @@ void HttpServer::on_post(evhttp_request* request, std::string_view path) const {
     return refuse(request, HTTP_BADREQUEST,
                   "expected call_id, tag and, unless it is to end, profile");
   }
-  answer_with_command(request, profile.empty() ? "S " + call_id + " " + tag
-                                               : "P-1 " + call_id + " ai:" + profile + " 0 " + tag);
+  answer_with_command(request, profile.empty()
+                                   ? "S " + call_id + " " + tag
+                                   : "P-1 " + call_id + " ai:" + profile + " session " + tag);
 }
 
 void HttpServer::answer_with_command(evhttp_request* request, const std::string& command) const {

@@ -16,8 +16,6 @@
 namespace relay {
 namespace {
 
-constexpr uint32_t kWideBandHz = 16000;
-constexpr uint32_t kNarrowBandHz = 8000;
 constexpr size_t kIdleFrames = 16;
 constexpr int kIdleLevelDbov = -65;
 constexpr uint8_t kPcmuType = 0, kPcmaType = 8;
@@ -35,12 +33,6 @@ class Lease {
   VoiceEngine& engine_;
   const VoiceId id_;
 };
-
-uint32_t audio_rate_hz(AudioCodec codec) {
-  const uint32_t rate_hz = traits_of(codec).sample_rate_hz;
-  if (rate_hz != 0) return rate_hz;
-  return codec == AudioCodec::opus ? kWideBandHz : kNarrowBandHz;
-}
 
 // Random numbers as RFC 3550 §5.1 and §8 want them.
 std::mt19937& random_numbers() {
@@ -102,29 +94,29 @@ VoiceCalls::VoiceCalls(SessionManager& sessions, VoiceEngine& engine, PayloadTyp
                        const Clock& clock)
     : sessions_(sessions), engine_(engine), types_(std::move(types)), clock_(clock) {}
 
-// What the party sends it surely understands; else what its SDP named; else what everybody does.
-uint8_t VoiceCalls::payload_type_for(const Session& session, LegId leg) const {
+uint8_t VoiceCalls::payload_type_for(const Session& session, LegId leg,
+                                     std::string_view asked) const {
+  PayloadTypes::Known known{asked, {}, session.leg(leg).codecs};
   const auto analysis = relay::figures_of(*session.flows, leg, Component::rtp).analysis;
   if (analysis.received > 0 && analysis.payload_type_last >= 0) {
-    const auto heard = static_cast<uint8_t>(analysis.payload_type_last);
-    if (types_.meaning_of(heard) == PayloadTypes::Meaning::audio) return heard;
+    known.heard = static_cast<uint8_t>(analysis.payload_type_last);
   }
-  return types_.first_speakable(session.leg(leg).codecs).value_or(0);
+  return types_.choose(known);
 }
 
 Result<VoiceCalls::Part> VoiceCalls::prepare(const Session& session, LegId leg, VoicePolicy policy,
-                                             const VoiceProfile& profile, VoiceId id) {
+                                             const VoiceProfile& profile, VoiceId id,
+                                             std::string_view asked) {
   Part part;
   part.media.path = std::make_shared<VoicePath>();
-  const uint8_t payload_type = payload_type_for(session, leg);
+  const uint8_t payload_type = payload_type_for(session, leg, asked);
   part.codec = types_.codec_of(payload_type);
   if (policy == VoicePolicy::tee) return part;
   part.media.speaks = true;
-  part.media.playout = {part.codec, audio_rate_hz(part.codec), profile.prebuffer};
+  part.media.playout = {part.codec, types_.sample_rate_hz(payload_type), profile.prebuffer};
   VoiceStreamFormat format;
   format.payload_type = payload_type;
-  const uint32_t clock_hz = traits_of(part.codec).clock_rate_hz;
-  format.clock_rate_hz = clock_hz != 0 ? clock_hz : part.media.playout.rate_hz;
+  format.clock_rate_hz = types_.clock_rate_hz(payload_type);
   auto idle = idle_payloads(part.codec, part.media.playout.rate_hz);
   if (!idle) return tl::unexpected(idle.error());
   format.idle_payloads = std::move(*idle);
@@ -152,14 +144,15 @@ Result<VoiceId> VoiceCalls::start(Session& session, LegId leg, const VoiceReques
   const auto& profile = found->second;
   const VoicePolicy policy = request.policy.value_or(profile->policy);
   const VoiceId id = ++last_id_;
-  auto near = prepare(session, leg, policy, *profile, id);
+  auto near = prepare(session, leg, policy, *profile, id, request.payload_types);
   if (!near) return tl::unexpected(near.error());
   const bool hears_both = mixes(policy) || request.stereo;
   Part far;
   if (hears_both) {
     // The other party is heard; only `mix` speaks to it.
-    auto prepared = prepare(session, other(leg),
-                            policy == VoicePolicy::mix ? policy : VoicePolicy::tee, *profile, id);
+    auto prepared =
+        prepare(session, other(leg), policy == VoicePolicy::mix ? policy : VoicePolicy::tee,
+                *profile, id, {});
     if (!prepared) return tl::unexpected(prepared.error());
     far = std::move(*prepared);
   }
@@ -177,6 +170,7 @@ Result<VoiceId> VoiceCalls::start(Session& session, LegId leg, const VoiceReques
   start.media.far = far.media;
   start.media.types = types_;
   start.media.mixes = mixes(policy);
+  start.media.barge_in_after = profile->barge_in_after;
 
   const auto lease = std::make_shared<Lease>(engine_, id);
   const auto attach = [&](LegId to, Part& part) {
@@ -326,7 +320,7 @@ void VoiceCalls::announce(const Running& running, Session& session) {
     wanted.packet_ms = kAnnouncementPacketMs;
     wanted.is_trusted = true;
     const std::string& codecs = session.leg(leg).codecs;
-    wanted.payload_types = {payload_type_for(session, leg)};
+    wanted.payload_types = {payload_type_for(session, leg, {})};
     wanted.payload_types.insert(wanted.payload_types.end(), codecs.begin(), codecs.end());
     wanted.payload_types.insert(wanted.payload_types.end(), {kPcmuType, kPcmaType});
     if (const auto played = consequences_.play(session, leg, wanted); !played) {

@@ -32,6 +32,8 @@ struct VoiceRequest {
   std::string_view url;               // empty: the profile's
   std::optional<VoicePolicy> policy;  // nothing: the profile's
   bool stereo = false;                // with policy tee: both parties
+  // What the party wants to hear, as bytes, most wanted first; empty: nothing said.
+  std::string_view payload_types = {};
 };
 
 class VoiceCalls {
@@ -49,6 +51,7 @@ class VoiceCalls {
 
   void set_profiles(VoiceProfiles profiles) { profiles_ = std::move(profiles); }
   const VoiceProfiles& profiles() const { return profiles_; }
+  void set_payload_types(const PayloadTypes& types) { types_ = types; }
   void on_consequence(Consequences consequences) { consequences_ = std::move(consequences); }
 
   // Connects the party of `leg`. A voice session the leg already has is stopped.
@@ -92,9 +95,9 @@ class VoiceCalls {
  private:
   struct Part;
 
-  uint8_t payload_type_for(const Session& session, LegId leg) const;
+  uint8_t payload_type_for(const Session& session, LegId leg, std::string_view asked) const;
   Result<Part> prepare(const Session& session, LegId leg, VoicePolicy policy,
-                       const VoiceProfile& profile, VoiceId id);
+                       const VoiceProfile& profile, VoiceId id, std::string_view asked);
   void detach(Session& session, VoiceId id);
   void detach(const Running& running);
   static bool is_ours(const Running& running, const VoiceEvent& ended);
@@ -105,7 +108,7 @@ class VoiceCalls {
 
   SessionManager& sessions_;
   VoiceEngine& engine_;
-  const PayloadTypes types_;
+  PayloadTypes types_;
   const Clock& clock_;
   VoiceProfiles profiles_;
   Consequences consequences_;

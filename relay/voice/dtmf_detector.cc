@@ -8,11 +8,10 @@ namespace {
 
 constexpr std::string_view kDigits = "0123456789*#ABCD";
 constexpr Duration kSilence = std::chrono::milliseconds(200);
-constexpr uint32_t kUnitsPerMs = 8;
 
 }  // namespace
 
-std::optional<KeyPress> DtmfDetector::on_packet(const HeardPacket& packet) {
+std::optional<KeyPress> DtmfDetector::on_packet(const HeardPacket& packet, uint32_t clock_rate_hz) {
   if (packet.payload_bytes < 4) return std::nullopt;
   const auto event = static_cast<uint8_t>(packet.payload[0]);
   if (event >= kDigits.size()) return std::nullopt;
@@ -23,7 +22,7 @@ std::optional<KeyPress> DtmfDetector::on_packet(const HeardPacket& packet) {
   const bool same =
       pressed_ && pressed_->ssrc == packet.ssrc && pressed_->timestamp == packet.timestamp;
   if (pressed_ && !same) earlier = finish();
-  if (!pressed_) pressed_ = Pressed{packet.ssrc, packet.timestamp, event, 0, 0};
+  if (!pressed_) pressed_ = Pressed{packet.ssrc, packet.timestamp, event, 0, clock_rate_hz, 0};
   const auto duration = static_cast<uint16_t>((static_cast<uint16_t>(packet.payload[2]) << 8) |
                                               static_cast<uint16_t>(packet.payload[3]));
   pressed_->duration = std::max(pressed_->duration, duration);
@@ -45,8 +44,8 @@ std::optional<KeyPress> DtmfDetector::finish() {
   has_told_ = true;
   told_ssrc_ = pressed.ssrc;
   told_timestamp_ = pressed.timestamp;
-  return KeyPress{kDigits[pressed.event],
-                  std::chrono::milliseconds(pressed.duration / kUnitsPerMs)};
+  return KeyPress{kDigits[pressed.event], std::chrono::milliseconds(uint64_t{pressed.duration} *
+                                                                    1000 / pressed.clock_rate_hz)};
 }
 
 }  // namespace relay

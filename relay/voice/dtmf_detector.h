@@ -18,8 +18,8 @@ struct KeyPress {
 class DtmfDetector {
  public:
   // A packet of the telephone-event type. A press is told at its first end packet, or when another
-  // press begins before one came.
-  std::optional<KeyPress> on_packet(const HeardPacket& packet);
+  // press begins before one came. Durations count at `clock_rate_hz`.
+  std::optional<KeyPress> on_packet(const HeardPacket& packet, uint32_t clock_rate_hz = 8000);
   // The end packets of a press may all be lost: after 200 ms without another packet it is told.
   std::optional<KeyPress> on_time(Instant now);
 
@@ -29,7 +29,8 @@ class DtmfDetector {
   struct Pressed {
     uint32_t ssrc = 0, timestamp = 0;
     uint8_t event = 0;
-    uint16_t duration = 0;  // timestamp units, of 8 kHz
+    uint16_t duration = 0;  // timestamp units
+    uint32_t clock_rate_hz = 8000;
     int64_t last_arrival_ns = 0;
   };
   std::optional<Pressed> pressed_;

@@ -44,7 +44,8 @@ void Uplink::push(const HeardPacket& packet, const OnKeyPress& on_key_press) {
       ++counters_.unknown_type;
       return;
     case PayloadTypes::Meaning::telephone_event:
-      if (const auto press = dtmf_.on_packet(packet)) on_key_press(*press);
+      if (const auto press = dtmf_.on_packet(packet, types_.clock_rate_hz(packet.payload_type)))
+        on_key_press(*press);
       // They share the audio's sequence numbers.
       if (ssrc_ == packet.ssrc && packet.sequence == expected_) ++expected_;
       return;
@@ -123,12 +124,9 @@ void Uplink::decode(const HeardPacket& packet) {
 bool Uplink::prepare_decoder(const HeardPacket& packet) {
   if (payload_type_ == packet.payload_type) return decoder_ != nullptr;
   payload_type_ = packet.payload_type;
-  const AudioCodec codec = types_.codec_of(packet.payload_type);
   CodecSettings settings;
-  // Opus decodes to any of its rates; L16 without rtpmap is taken for 8 kHz.
-  if (codec == AudioCodec::opus) settings.sample_rate_hz = rate_hz_ > 8000 ? 16000 : 8000;
-  if (codec == AudioCodec::l16) settings.sample_rate_hz = 8000;
-  auto decoder = make_decoder(codec, settings);
+  settings.sample_rate_hz = types_.sample_rate_hz(packet.payload_type, rate_hz_ > 8000);
+  auto decoder = make_decoder(types_.codec_of(packet.payload_type), settings);
   decoder_ = decoder ? std::move(*decoder) : nullptr;
   resampler_.reset();
   if (decoder_ == nullptr) return false;

@@ -11,6 +11,7 @@ constexpr const char* kProfiles = R"(
 [voice]
 sessions_max = 7
 starts_per_minute = 8
+payload_types = ["111=none", "96=L16/16000"]
 [voice.bot]
 driver = "twilio"
 url = "wss://bot.example.net/stream"
@@ -24,6 +25,7 @@ policy = "mute-other"
 on_end = "hangup-event"
 on_fail = "play /var/sorry"
 prebuffer_ms = 80
+barge_in_after_ms = 300
 connect_timeout_ms = 3000
 reply_timeout_ms = 0
 ping_seconds = 5
@@ -71,6 +73,11 @@ TEST_CASE("voice profiles: every key") {
   const VoiceConfig voice = voice_of(kProfiles);
   CHECK(voice.sessions_max == 7);
   CHECK(voice.starts_per_minute == 8);
+  REQUIRE(voice.payload_types.size() == 2);
+  CHECK(voice.payload_types[0].number == 111);
+  CHECK(voice.payload_types[0].encoding == "none");
+  CHECK(voice.payload_types[1].encoding == "L16/16000");
+  CHECK(contains(voice.payload_types[1].source, "relay.toml:5: voice.payload_types"));
   REQUIRE(voice.profiles.size() == 6);
   const auto find = [&](const std::string& name) {
     for (const VoiceProfileConfig& profile : voice.profiles) {
@@ -93,6 +100,7 @@ TEST_CASE("voice profiles: every key") {
   CHECK(bot.on_fail == VoiceFailPolicy::play);
   CHECK(bot.on_fail_file == "/var/sorry");
   CHECK(bot.prebuffer.count() == 80);
+  CHECK(bot.barge_in_after.count() == 300);
   CHECK(bot.connect_timeout.count() == 3000);
   CHECK(bot.reply_timeout.count() == 0);
   CHECK(bot.ping_interval.count() == 5);
@@ -105,6 +113,7 @@ TEST_CASE("voice profiles: every key") {
   CHECK(find("db").greeting == "您好");
   CHECK(find("db").end_smooth_window_ms == 700);
   CHECK(find("db").prebuffer.count() == 0);
+  CHECK(find("db").barge_in_after.count() == 0);
   CHECK(find("db3").dialect == VoiceDialect::v3);
   CHECK(find("db3").end_smooth_window_ms == 600);
   CHECK(find("raw").subprotocol == "audio.jambonz.org");
@@ -141,7 +150,12 @@ TEST_CASE("voice profiles: what is refused") {
   const Case cases[] = {
       {"an unknown key", good + "ulr = \"x\"\n",
        "relay.toml:4: voice.b.ulr: unknown key \"ulr\": did you mean url?"},
-      {"an unknown key of all", "[voice]\nsession_max = 1\n", "relay.toml:2: voice.session_max"},
+      {"an unknown key of all", "[voice]\nsession_max = 1\n",
+       "relay.toml:2: voice.session_max: unknown key \"session_max\": did you mean sessions_max?"},
+      {"a payload type without a number", "[voice]\npayload_types = [\"opus\"]\n",
+       "relay.toml:2: voice.payload_types: \"opus\": expected NUMBER=ENCODING, such as 111=opus"},
+      {"a payload type out of range", "[voice]\npayload_types = [\"128=opus\"]\n",
+       "\"128=opus\": expected NUMBER=ENCODING"},
       {"a number for text", "[voice.b]\nurl = []\n",
        "relay.toml:2: voice.b.url: expected a string in quotes"},
       {"text for a list", good + "headers = \"A: b\"\n",

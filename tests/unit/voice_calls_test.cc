@@ -7,6 +7,7 @@
 
 #include "relay/control/voice_calls.h"
 #include "relay/voice/voice_source.h"
+#include "tests/support/prompt_support.h"
 #include "tests/support/relay_fixture.h"
 #include "tests/support/temporary_directory.h"
 
@@ -118,6 +119,139 @@ TEST_CASE("what is attached to whom, by policy") {
     CHECK_FALSE(f.speaks(LegId::caller));
     CHECK_FALSE(f.speaks(LegId::callee));
   }
+}
+
+TEST_CASE("the endpoint is spoken in what the party is known to understand") {
+  struct Case {
+    std::string description;
+    int heard;  // -1: nothing
+    std::vector<uint8_t> offered, asked;
+    uint8_t spoken;
+    AudioCodec codec;
+    uint32_t clock_hz;
+  };
+  const std::vector<Case> cases = {
+      {"Opus heard", 111, {}, {}, 111, AudioCodec::opus, 48000},
+      {"Opus heard, not the first offered", 111, {8, 111, 101}, {}, 111, AudioCodec::opus, 48000},
+      {"Opus offered", -1, {111, 8, 101}, {}, 111, AudioCodec::opus, 48000},
+      {"G.722, whose clock is not its rate", 9, {}, {}, 9, AudioCodec::g722, 8000},
+      {"L16 by the map", 96, {}, {}, 96, AudioCodec::l16, 16000},
+      {"asked for, before anything was heard", -1, {8, 0}, {0}, 0, AudioCodec::pcmu, 8000},
+      {"asked for, heard something else", 8, {8, 0}, {0}, 0, AudioCodec::pcmu, 8000},
+      {"of those asked for, the one heard", 8, {0, 8}, {0, 8}, 8, AudioCodec::pcma, 8000},
+      {"asked for and never offered", 111, {111, 101}, {0}, 111, AudioCodec::opus, 48000},
+      {"asked for, meaning nothing", 8, {}, {97}, 8, AudioCodec::pcma, 8000},
+      {"key presses say nothing", 101, {8, 101}, {}, 8, AudioCodec::pcma, 8000},
+      {"nothing known", -1, {}, {}, 0, AudioCodec::pcmu, 8000},
+      {"nothing that is known", 98, {97, 98}, {}, 0, AudioCodec::pcmu, 8000},
+  };
+  const auto as_bytes = [](const std::vector<uint8_t>& types) {
+    return std::string(types.begin(), types.end());
+  };
+  PayloadTypes types;
+  REQUIRE(types.set(96, "L16/16000"));
+  for (const Case& c : cases) {
+    CAPTURE(c.description);
+    PayloadTypes::Known known;
+    if (c.heard >= 0) known.heard = static_cast<uint8_t>(c.heard);
+    const std::string asked = as_bytes(c.asked), offered = as_bytes(c.offered);
+    known.asked = asked;
+    known.offered = offered;
+    const uint8_t chosen = types.choose(known);
+    CHECK(chosen == c.spoken);
+    CHECK(types.codec_of(chosen) == c.codec);
+    CHECK(types.clock_rate_hz(chosen) == c.clock_hz);
+  }
+}
+
+TEST_CASE("a party that sends Opus as 111 hears Opus as 111, by a clock of 48 kHz") {
+  Fixture f;
+  CHECK(f.relay.ask("Uc c2 192.0.2.1 4000 ft") != "E");
+  CHECK(f.relay.ask("L c2 192.0.2.2 5000 ft tt") != "E");
+  Session& session = *f.relay.sessions.find("c2", "ft", std::nullopt)->session;
+  const Endpoint phone_at{*IpAddress::parse("192.0.2.1"), 4000};
+  const auto packet = testing::rtp_packet({.payload_type = 111});
+  f.relay.plane.deliver(*session.flows, {LegId::caller, Component::rtp, phone_at, packet});
+  REQUIRE(f.calls.start(session, LegId::caller, {"bot", {}, {}, false}));
+  const VoiceDialogueSettings& media = f.engine.started.back().media;
+  CHECK(media.near.playout.codec == AudioCodec::opus);
+  CHECK(media.near.playout.rate_hz == 16000);
+  // As the voice thread and the worker would: three frames of the endpoint's.
+  auto playout = Playout::make(media.near.playout, media.near.path);
+  REQUIRE(playout);
+  playout->play_samples(std::vector<int16_t>(960, 3000), 16000);
+  playout->pump(f.relay.clock.now(), [](MarkId, MarkFate) {});
+  auto& source = *session.leg(LegId::caller).source;
+  SequenceShift shift;
+  source.start(RtpStreamState{}, shift, f.relay.clock.now());
+  testing::Listener phone;
+  for (int i = 0; i < 3; ++i) f.relay.clock.set(source.play(f.relay.clock.now(), phone));
+  REQUIRE(phone.rtp.size() == 3);
+  auto decoder = make_decoder(AudioCodec::opus);
+  REQUIRE(decoder);
+  for (size_t i = 0; i < 3; ++i) {
+    const RtpView rtp = *RtpView::parse(phone.rtp[i]);
+    CHECK(rtp.payload_type() == 111);
+    CHECK(rtp.timestamp() - RtpView::parse(phone.rtp[0])->timestamp() == 960 * i);
+    std::vector<int16_t> samples(5760);
+    CHECK((*decoder)->decode(rtp.payload(), samples) == 960);
+  }
+}
+
+TEST_CASE("encodings are named as in SDP") {
+  struct Case {
+    std::string encoding;
+    PayloadTypes::Meaning meaning;
+    uint32_t clock_hz;
+  };
+  using Meaning = PayloadTypes::Meaning;
+  for (const Case& c : std::vector<Case>{{"opus", Meaning::audio, 48000},
+                                         {"OPUS/48000/2", Meaning::audio, 48000},
+                                         {"PCMA/8000", Meaning::audio, 8000},
+                                         {"L16", Meaning::audio, 8000},
+                                         {"l16/16000/1", Meaning::audio, 16000},
+                                         {"telephone-event", Meaning::telephone_event, 8000},
+                                         {"telephone-event/48000", Meaning::telephone_event, 48000},
+                                         {"CN/8000", Meaning::comfort_noise, 8000},
+                                         {"none", Meaning::unknown, 8000}}) {
+    CAPTURE(c.encoding);
+    PayloadTypes types;
+    REQUIRE(types.set(120, c.encoding));
+    CHECK(types.meaning_of(120) == c.meaning);
+    CHECK(types.clock_rate_hz(120) == c.clock_hz);
+  }
+  for (const std::string encoding : {"", "opus/", "opus/8000", "opus/x", "opus/48000x", "speex",
+                                     "L16/44100", "PCMU/16000", "telephone-event/1"}) {
+    CAPTURE(encoding);
+    PayloadTypes types;
+    CHECK_FALSE(types.set(8, encoding));
+    CHECK(types.codec_of(8) == AudioCodec::pcma);
+  }
+  VoiceConfig config;
+  config.payload_types = {{111, "speex", "relay.toml:7: voice.payload_types"}};
+  const auto made = make_payload_types(config);
+  REQUIRE_FALSE(made);
+  CHECK(
+      made.error().message.starts_with("relay.toml:7: voice.payload_types: \"speex\": expected "
+                                       "one of PCMU, PCMA"));
+}
+
+TEST_CASE("a profile's barge-in reaches the dialogue") {
+  Fixture f;
+  VoiceProfileConfig config;
+  config.barge_in_after = std::chrono::milliseconds(250);
+  f.add("bot", config);
+  f.start({"bot", {}, {}, false});
+  CHECK(f.engine.started.back().media.barge_in_after == std::chrono::milliseconds(250));
+}
+
+TEST_CASE("P names what the endpoint is to be spoken in") {
+  Fixture f;
+  f.relay.dispatcher.set_voices(f.calls);
+  CHECK(f.relay.ask("P-1 c1 ai:bot session ft") == "0");
+  CHECK(f.engine.started.back().media.near.playout.codec == AudioCodec::pcma);
+  CHECK(f.relay.ask("P-1 c1 ai:bot 18,0,8 ft") == "0");
+  CHECK(f.engine.started.back().media.near.playout.codec == AudioCodec::pcmu);
 }
 
 TEST_CASE("what the call does when the endpoint has gone") {

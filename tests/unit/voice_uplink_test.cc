@@ -202,5 +202,29 @@ TEST_CASE("what is not known is counted") {
   CHECK(uplink->counters().unknown_type == 1);
 }
 
+TEST_CASE("how long a key was pressed is counted by its payload type's clock") {
+  for (const uint32_t clock_khz : {8, 48}) {
+    CAPTURE(clock_khz);
+    PayloadTypes types;
+    REQUIRE(types.set(110, "telephone-event/" + std::to_string(clock_khz * 1000)));
+    auto uplink = Uplink::make(types, 8000);
+    REQUIRE(uplink);
+    HeardPacket event;
+    event.arrival_ns = to_ns(kStart);
+    event.payload_type = 110;
+    event.payload_bytes = 4;
+    const uint32_t duration = 120 * clock_khz;
+    event.payload[0] = std::byte{5};
+    event.payload[1] = std::byte{0x80};
+    event.payload[2] = static_cast<std::byte>(duration >> 8);
+    event.payload[3] = static_cast<std::byte>(duration & 0xFF);
+    std::vector<KeyPress> presses;
+    uplink->push(event, [&](const KeyPress& press) { presses.push_back(press); });
+    REQUIRE(presses.size() == 1);
+    CHECK(presses[0].digit == '5');
+    CHECK(presses[0].duration == 120ms);
+  }
+}
+
 }  // namespace
 }  // namespace relay
