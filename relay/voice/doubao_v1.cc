@@ -221,9 +221,11 @@ class DoubaoV1Driver final : public DriverBase {
   void on_sentence(const json& body) {
     tell_user_speech();
     const std::string_view type = text_at(body, "tts_type");
-    // Speech that takes the place of what is being said.
-    if (!fenced_ && (type == "chat_tts_text" || type == "external_rag")) interrupt();
     const std::string_view reply = text_at(body, "reply_id");
+    // Speech that takes the place of another reply; each sentence of a greeting is of that type.
+    const bool is_replacement = type == "chat_tts_text" || type == "external_rag";
+    const bool is_other = !reply.empty() && !reply_.empty() && reply != reply_;
+    if (!fenced_ && is_replacement && is_other) interrupt();
     if (fenced_ || reply.empty() || reply != reply_) begin_reply();
     reply_ = reply;
     fenced_ = false;

@@ -179,8 +179,11 @@ TEST_CASE("doubao v1: replacement speech pushes out what is said") {
     dialogue.start();
     dialogue.say(350, R"({"tts_type":"default","reply_id":"r1"})");
     dialogue.audio(4800);
-    CHECK(dialogue.say(350, R"({"reply_id":"r2","tts_type":")" + type + "\"}") == Lines{"clear"});
+    const std::string sentence = R"({"reply_id":"r2","tts_type":")" + type + "\"}";
+    CHECK(dialogue.say(350, sentence) == Lines{"clear"});
     CHECK(dialogue.audio(960).size() == 1);
+    CHECK(dialogue.say(350, sentence).empty());  // its next sentence
+    CHECK(dialogue.say(350, R"({"tts_type":")" + type + "\"}").empty());
   }
 }
 

@@ -29,8 +29,8 @@ class Leaving {
     });
     VoiceStart start;
     start.id = 1;
-    start.profile = std::make_shared<VoiceProfile>(profile_for(
-        VoiceDriverKind::twilio, fmt::format("ws://127.0.0.1:{}/", peer.port())));
+    start.profile = std::make_shared<VoiceProfile>(
+        profile_for(VoiceDriverKind::twilio, fmt::format("ws://127.0.0.1:{}/", peer.port())));
     start.call = LinkRun::call_with_id();
     start.media.near.path = path_;
     start.media.near.speaks = true;

@@ -85,6 +85,10 @@ class LinkRun final : private VoiceListener {
     std::unique_lock lock(mutex_);
     return changed_.wait_for(lock, kPatience, [&] { return audio_ >= octets; });
   }
+  bool wait_for_events(size_t count) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, kPatience, [&] { return events_.size() >= count; });
+  }
   std::vector<std::string> events() {
     const std::lock_guard lock(mutex_);
     return events_;
@@ -95,6 +99,13 @@ class LinkRun final : private VoiceListener {
   }
   void stop() {
     run([this] { link_->stop(); });
+  }
+  void press(char digit) {
+    run([this, digit] { link_->dtmf(digit, std::chrono::milliseconds(100)); });
+  }
+  // What a clear() will cut.
+  void unheard_at_clear(Duration unheard) {
+    run([this, unheard] { unheard_ = unheard; });
   }
   VoiceCounters& counters() { return thread_->counters_of("bot"); }
   VoiceThread& thread() { return *thread_; }
@@ -140,7 +151,7 @@ class LinkRun final : private VoiceListener {
   void mark(MarkId id) override { marks_.push_back(id); }
   Duration clear() override {
     note("clear");
-    return {};
+    return unheard_;
   }
   void event(const VoiceEvent& event) override {
     std::string line(to_string(event.kind));
@@ -158,6 +169,7 @@ class LinkRun final : private VoiceListener {
   std::vector<std::string> events_;  // under mutex_
   size_t audio_ = 0;                 // under mutex_
   std::vector<MarkId> marks_;
+  Duration unheard_{};
   std::unique_ptr<VoiceLink> link_;
   std::unique_ptr<VoiceTimer> frames_;
   std::unique_ptr<VoiceThread> thread_;

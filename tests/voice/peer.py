@@ -123,57 +123,6 @@ async def hold(ws):
         pass
 
 
-async def doubao(ws):
-    """Volcengine's v1 dialogue as its document has it, written apart from the driver."""
-
-    def reply(event, body, ident, audio=False):
-        payload = body if audio else json.dumps(body).encode()
-        head = bytes([0x11, 0xB4 if audio else 0x94, 0x00 if audio else 0x10, 0])
-        ident = ident.encode()
-        return (head + struct.pack(">II", event, len(ident)) + ident +
-                struct.pack(">I", len(payload)) + payload)
-
-    async def request():
-        data = await ws.recv()
-        assert data[0] == 0x11 and data[3] == 0
-        event, = struct.unpack(">I", data[4:8])
-        at = 8
-        session = None
-        if event not in (1, 2):
-            size, = struct.unpack(">I", data[8:12])
-            session = data[12:12 + size].decode()
-            at = 12 + size
-        size, = struct.unpack(">I", data[at:at + 4])
-        assert len(data) == at + 4 + size
-        return event, session, data[at + 4:], data
-
-    assert ws.request_headers["X-Api-Resource-Id"] == "volc.speech.dialog"
-    assert (await request())[0] == 1
-    await ws.send(reply(50, {}, "connect"))
-    event, session, body, _ = await request()
-    config = json.loads(body)
-    assert event == 100 and config["tts"]["audio_config"]["format"] == "pcm_s16le"
-    await ws.send(reply(150, {"dialog_id": "d"}, session))
-    for _ in range(5):
-        event, of, audio, whole = await request()
-        assert event == 200 and of == session and len(audio) == 640 and len(whole) == 692
-    await ws.send(reply(450, {"question_id": "q"}, session))
-    await ws.send(reply(451, {"results": [{"text": "你好", "is_interim": False}]}, session))
-    await ws.send(reply(459, {}, session))
-    await ws.send(reply(350, {"tts_type": "default", "reply_id": "r"}, session))
-    await ws.send(reply(352, bytes(961), session, audio=True))
-    await ws.send(reply(352, bytes(959), session, audio=True))
-    await ws.send(reply(550, {"content": "您好"}, session))
-    await ws.send(reply(559, {}, session))
-    await ws.send(reply(359, {}, session))
-    while event != 102:
-        event, _, _, _ = await request()
-    await ws.send(reply(152, {}, session))
-    assert (await request())[0] == 2
-    await ws.send(reply(52, {}, "connect"))
-    await ws.wait_closed()
-
-
 def refusing(status, headers=()):
     async def refuse(path, request_headers):
         return status, list(headers), b"no\n"
@@ -191,7 +140,6 @@ BY_LIBRARY = {
     "endless": (endless, {}),
     "mute": (mute, {"max_queue": None}),
     "hold": (hold, {"subprotocols": ["audio.jambonz.org"]}),
-    "doubao": (doubao, {}),
     "unauthorized": (mute, {"process_request": refusing(
         http.HTTPStatus.UNAUTHORIZED, [("X-Tt-Logid", "20261121")])}),
     "unavailable": (mute, {"process_request": refusing(http.HTTPStatus.SERVICE_UNAVAILABLE)}),

@@ -44,6 +44,17 @@ class PeerProcess {
   int port() const { return port_; }
   const std::string& said() const { return said_; }
 
+  // Ends its standard input; what it says until it ends.
+  std::string finish() {
+    input_.reset();
+    std::string rest;
+    std::array<char, 4096> piece{};
+    for (ssize_t size; (size = ::read(output_.get(), piece.data(), piece.size())) > 0;) {
+      rest.append(piece.data(), static_cast<size_t>(size));
+    }
+    return rest;
+  }
+
  private:
   void read_port() {
     char c = 0;

@@ -50,17 +50,6 @@ TEST_CASE("a dialogue with node's ws") {
   check_echo(url_of(peer));
 }
 
-TEST_CASE("a dialogue of Doubao's first kind") {
-  const PeerProcess peer({kPython, kPeerScript, "doubao"});
-  LinkRun run(profile_for(VoiceDriverKind::doubao, url_of(peer)));
-  CHECK(run.wait_for("end of reply") == "end of reply");
-  run.stop();
-  CHECK(run.wait_for("ended") == "ended stopped");
-  CHECK(run.events() == Lines{"started", "clear", "user-speech: 你好", "ai-response: 您好",
-                              "end of reply", "ended stopped"});
-  CHECK(run.audio() == 1920);
-}
-
 TEST_CASE("a dialogue over plain TCP") {
   const PeerProcess peer({kPython, kPeerScript, "audiosocket"});
   VoiceProfile profile =
