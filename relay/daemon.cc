@@ -2,6 +2,8 @@
 
 #include <sys/resource.h>
 
+#include <algorithm>
+
 #include "relay/base/log.h"
 #include "relay/config/describe.h"
 #include "relay/config/toml_file.h"
@@ -16,6 +18,12 @@ Duration cpu_time_used() {
     return std::chrono::seconds(time.tv_sec) + std::chrono::microseconds(time.tv_usec);
   };
   return to_duration(usage.ru_utime) + to_duration(usage.ru_stime);
+}
+
+// A flow for each media port there is; at about 1 KiB of kernel memory a flow, at most 128 MiB.
+uint32_t kernel_flows_max(const StartupConfig& startup) {
+  const size_t ports = 2 * port_pairs(startup) * startup.local_addresses.size();
+  return static_cast<uint32_t>(std::min<size_t>(ports, 131'072));
 }
 
 AcctSettings to_acct_settings(const StartupConfig& startup, size_t worker_threads) {
@@ -50,7 +58,8 @@ Result<void> Daemon::open() {
   auto dtmf_events = DtmfEvents::create();
   if (!dtmf_events) return tl::unexpected(dtmf_events.error());
   dtmf_events_ = std::move(*dtmf_events);
-  auto plane = WorkerPool::start(startup.worker_threads);
+  auto plane =
+      WorkerPool::start(startup.worker_threads, std::chrono::microseconds(startup.coalesce_us));
   if (!plane) return tl::unexpected(plane.error());
   slow_path_ = std::move(*plane);
   if (auto fast_path = open_fast_path(); !fast_path) return fast_path;
@@ -140,6 +149,7 @@ Result<void> Daemon::open_fast_path() {
     if (!address.bind.is_any()) options.listen.push_back(address.bind);
   }
   options.interfaces = startup.fastpath_interfaces;
+  options.flows_max = kernel_flows_max(startup);
   // Sessions do not survive this process, so their flows in the kernel must not, either.
   options.pin = false;
   auto opened = Fastpath::open(options);

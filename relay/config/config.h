@@ -92,7 +92,8 @@ struct StartupConfig {
   bool sequential_ports = false;  // -b
   int tos = 184;                  // -t; -1: leave alone
   unsigned worker_threads = 0;    // 0: one a CPU this process may use
-  std::optional<Endpoint> http;                         // --http
+  unsigned coalesce_us = 200;     // dense packets gather this long; 0: never
+  std::optional<Endpoint> http;   // --http
   FastpathChoice fastpath = FastpathChoice::automatic;  // --fastpath
   std::vector<std::string> fastpath_interfaces;         // beside those of the local addresses
   LatchPolicyDefault latch_policy = LatchPolicyDefault::strict;

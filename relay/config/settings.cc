@@ -214,6 +214,24 @@ Status apply_records(Draft& draft, const Setting& setting) {
   }
 }
 
+Status apply_relaying(Draft& draft, const Setting& setting) {
+  StartupConfig& startup = draft.config.startup;
+  switch (setting.option) {
+    case OptionId::latch:
+      return set_latch(startup, setting);
+    case OptionId::fastpath:
+      return set_fastpath(startup, setting);
+    case OptionId::fastpath_interface:
+      return set_fastpath_interface(startup, setting);
+    case OptionId::workers:
+      return set_number(startup.worker_threads, setting, 0, 64);
+    case OptionId::coalesce_us:
+      return set_number(startup.coalesce_us, setting, 0, 5000);
+    default:
+      return apply_records(draft, setting);
+  }
+}
+
 Status apply_startup(Draft& draft, const Setting& setting) {
   StartupConfig& startup = draft.config.startup;
   switch (setting.option) {
@@ -272,16 +290,8 @@ Status apply_startup(Draft& draft, const Setting& setting) {
       return set_flag(startup.numeric_only, setting);
     case OptionId::no_redirect:
       return set_flag(startup.keep_standard_streams, setting);
-    case OptionId::latch:
-      return set_latch(startup, setting);
-    case OptionId::fastpath:
-      return set_fastpath(startup, setting);
-    case OptionId::fastpath_interface:
-      return set_fastpath_interface(startup, setting);
-    case OptionId::workers:
-      return set_number(startup.worker_threads, setting, 0, 64);
     default:
-      return apply_records(draft, setting);
+      return apply_relaying(draft, setting);
   }
 }
 

@@ -10,6 +10,7 @@
 #include "relay/base/result.h"
 #include "relay/base/spsc_ring.h"
 #include "relay/base/unique_fd.h"
+#include "relay/dataplane/coalescer.h"
 #include "relay/dataplane/packet_io.h"
 #include "relay/dataplane/relay_packet.h"
 
@@ -48,7 +49,8 @@ struct GroupSockets {
 
 class Worker final : private PacketSender {
  public:
-  static Result<std::unique_ptr<Worker>> start(unsigned number);
+  // While packets come densely they are let gather for `coalesce` at a time; 0: never.
+  static Result<std::unique_ptr<Worker>> start(unsigned number, Duration coalesce);
   ~Worker() override;
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
@@ -97,7 +99,7 @@ class Worker final : private PacketSender {
     FlowGroupSpec spec;
   };
 
-  Worker(unsigned number, UniqueFd epoll, UniqueFd wake_up);
+  Worker(unsigned number, Duration coalesce, UniqueFd epoll, UniqueFd wake_up);
   uint64_t post(Post&& post);
   void wake();
 
@@ -106,6 +108,7 @@ class Worker final : private PacketSender {
   void serve(MediaSocket& socket);
   bool receive_one(MediaSocket& socket);
   void finish_batch();
+  void coalesce();
   bool survive(MediaSocket& socket, int error);
   int milliseconds_to_wait() const;
   void call_timed();
@@ -133,7 +136,10 @@ class Worker final : private PacketSender {
   uint64_t posted_ = 0;  // control thread
   std::atomic<uint64_t> processed_{0};
 
-  uint64_t round_ = 1;                 // of epoll_wait
+  uint64_t round_ = 1;  // of epoll_wait
+  Coalescer coalescer_;
+  uint64_t received_ = 0;  // in this round
+  Instant last_arrival_{};
   TimedPart* timed_ = nullptr;         // the first
   Instant next_due_ = Instant::max();  // when the next of them is due
   PlaneTotals totals_;

@@ -22,7 +22,7 @@ unsigned WorkerPool::threads_for(unsigned threads) {
   return threads != 0 ? threads : std::min(available_cpus(), kTapThreadsMax);
 }
 
-Result<std::unique_ptr<WorkerPool>> WorkerPool::start(unsigned threads) {
+Result<std::unique_ptr<WorkerPool>> WorkerPool::start(unsigned threads, Duration coalesce) {
   std::unique_ptr<WorkerPool> pool(new WorkerPool);
   threads = threads_for(threads);
   if (threads > kTapThreadsMax) {
@@ -30,7 +30,7 @@ Result<std::unique_ptr<WorkerPool>> WorkerPool::start(unsigned threads) {
                 std::to_string(kTapThreadsMax));
   }
   for (unsigned number = 0; number < threads; ++number) {
-    auto worker = Worker::start(number);
+    auto worker = Worker::start(number, coalesce);
     if (!worker) return tl::unexpected(std::move(worker.error()));
     pool->totals_.push_back(&(*worker)->totals());
     pool->workers_.push_back(std::move(*worker));

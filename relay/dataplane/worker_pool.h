@@ -14,8 +14,8 @@ namespace relay {
 
 class WorkerPool final : public ForwardingPlane {
  public:
-  // `threads` 0: one a CPU this process may run on.
-  static Result<std::unique_ptr<WorkerPool>> start(unsigned threads);
+  // `threads` 0: one a CPU this process may run on. `coalesce`: as of Worker::start.
+  static Result<std::unique_ptr<WorkerPool>> start(unsigned threads, Duration coalesce = {});
   // How many threads start() makes of that.
   static unsigned threads_for(unsigned threads);
   // Stops the threads; groups still installed stop being relayed.
