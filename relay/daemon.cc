@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "relay/base/allocator.h"
 #include "relay/base/log.h"
 #include "relay/config/describe.h"
 #include "relay/config/toml_file.h"
@@ -52,6 +53,7 @@ Result<void> Daemon::open() {
   loop_ = std::move(*loop);
   notifier_ = std::make_unique<Notifier>(*loop_, clock_, control_counters_);
   if (auto handled = handle_signals(); !handled) return handled;
+  if (auto started = start_allocator_thread(); !started) log_warning("{}", started.error().message);
 
   if (auto recorder = open_recorder(); !recorder) return recorder;
   if (auto voice = open_voice(); !voice) return voice;

@@ -6,6 +6,8 @@
 #include <chrono>
 #include <iterator>
 
+#include "relay/base/allocator.h"
+
 namespace relay {
 namespace {
 
@@ -86,6 +88,19 @@ void add_commands(Page& page, const CommandCounters& commands, const ControlCoun
   }
 }
 
+// Without the daemon's allocator there is nothing to tell.
+void add_memory(Page& page) {
+  const auto memory = allocator_memory();
+  if (!memory) return;
+  const auto bytes = [&](std::string_view name, std::string_view help, uint64_t value) {
+    page.gauge(fmt::format("memory_{}_bytes", name), help, static_cast<double>(value));
+  };
+  bytes("allocated", "heap in use", memory->allocated);
+  bytes("active", "pages that some of it is in", memory->active);
+  bytes("resident", "heap in RAM, with what is kept for reuse", memory->resident);
+  bytes("retained", "addresses kept without RAM behind them", memory->retained);
+}
+
 }  // namespace
 
 std::string prometheus_text(const HandlerContext& context, const ControlCounters& control) {
@@ -93,6 +108,7 @@ std::string prometheus_text(const HandlerContext& context, const ControlCounters
   add_sessions(page, context.sessions);
   add_packets(page, context.plane.counters());
   add_commands(page, context.commands, control);
+  add_memory(page);
   return page.take();
 }
 
