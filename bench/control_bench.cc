@@ -5,6 +5,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <string>
 #include <vector>
 
 #include "relay/control/dispatcher.h"
@@ -20,9 +21,17 @@ namespace {
 
 using namespace std::chrono_literals;
 
+// Each has ports for 16,128 calls.
+constexpr int kAddresses = 7;
+std::string local_address(int number) {
+  return fmt::format("192.0.2.{}", 100 + number % kAddresses);
+}
+
 Config with_all_ports() {
   Config config;
-  config.startup.local_addresses = {{"", *IpAddress::parse("192.0.2.100"), ""}};
+  for (int i = 0; i < kAddresses; ++i) {
+    config.startup.local_addresses.push_back({"", *IpAddress::parse(local_address(i)), ""});
+  }
   config.startup.port_min = 1024;
   config.startup.port_max = 65535;
   config.startup.sequential_ports = true;
@@ -74,9 +83,12 @@ class Relay {
 
   void set_up(int number) {
     const std::string call_id = fmt::format("call-{}", number);
-    const int port = 2000 + 2 * number;
-    dispatcher_.execute(fmt::format("Uc0 {} 203.0.113.1 {} a", call_id, port), {});
-    dispatcher_.execute(fmt::format("Lc0 {} 203.0.113.2 {} a b", call_id, port), {});
+    const std::string local = local_address(number);
+    const int port = 2000 + 2 * (number % 30'000);
+    const int host = 1 + 2 * (number / 30'000);
+    dispatcher_.execute(fmt::format("Uc0l{} {} 203.0.113.{} {} a", local, call_id, host, port), {});
+    dispatcher_.execute(
+        fmt::format("Lc0l{} {} 203.0.113.{} {} a b", local, call_id, host + 1, port), {});
     Session* session = sessions_.table().of_call(call_id).at(0);
     for (const LegId leg : kLegs) {
       parties_.push_back({session, leg, static_cast<uint32_t>(parties_.size())});
@@ -108,13 +120,14 @@ void a_second(benchmark::State& state) {
     relay.tick();
   }
 }
-BENCHMARK(a_second)->Arg(4500)->Arg(10'000)->Iterations(240)->Unit(benchmark::kMicrosecond);
+BENCHMARK(a_second)->Arg(4500)->Arg(10'000)->Arg(100'000)->Iterations(240)->Unit(
+    benchmark::kMicrosecond);
 
 void sum_of_counters(benchmark::State& state) {
   Relay relay(static_cast<int>(state.range(0)));
   for (auto _ : state) relay.sum_up();
 }
-BENCHMARK(sum_of_counters)->Arg(4500)->Arg(10'000)->Unit(benchmark::kMicrosecond);
+BENCHMARK(sum_of_counters)->Arg(4500)->Arg(10'000)->Arg(100'000)->Unit(benchmark::kMicrosecond);
 
 }  // namespace
 }  // namespace relay

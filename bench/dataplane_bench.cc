@@ -78,6 +78,26 @@ void bench_analyser(benchmark::State& state) {
 }
 BENCHMARK(bench_analyser);
 
+// The holder's packets, and a spray of sources that never were signalled.
+void bench_latch(benchmark::State& state) {
+  RtpLatch latch;
+  LegSpec leg;
+  leg.signalled = kCaller;
+  leg.signalled_count = 1;
+  leg.with_codecs = true;
+  Instant now = from_ns(1'000'000'000);
+  latch.signal(leg, now);
+  const bool spray = state.range(0) != 0;
+  LatchPacket packet{kCaller, PacketKind::rtp, 1, 0, 0};
+  for (auto _ : state) {
+    ++packet.sequence;
+    now += std::chrono::milliseconds(20);
+    if (spray) packet.source = Endpoint{kStranger.address, packet.sequence};
+    benchmark::DoNotOptimize(latch.on_packet(packet, now));
+  }
+}
+BENCHMARK(bench_latch)->ArgName("spray")->Arg(0)->Arg(1);
+
 void bench_decide(benchmark::State& state) {
   Stream stream;
   const auto group = latched_group();
