@@ -10,7 +10,7 @@ packages_demo="python3 iproute2 nftables espeak-ng"
 packages_compare="python3 iproute2 nftables procps util-linux rtpengine-daemon"
 packages_test="doctest-dev libbenchmark-dev python3 iproute2 nftables kamailio sip-tester
   tshark mandoc procps rtpengine-daemon python3-websockets nodejs node-ws openssl flite
-  pocketsphinx pocketsphinx-en-us"
+  pocketsphinx pocketsphinx-en-us libclang-rt-dev llvm"
 
 # install_missing PACKAGE…: installs with apt what dpkg does not know as installed.
 install_missing() {
