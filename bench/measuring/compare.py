@@ -54,10 +54,12 @@ def settings_of(arguments):
     settings.judged, settings.window_s = JUDGED_CALLS, 0.4
     settings.delay_calls, settings.delay_s, settings.delay_rounds = 500, 8, 5
     settings.control_s, settings.control_rounds = 3, 6
+    settings.standing_calls, settings.standing_rounds = 10_000, 3
     if settings.quick:
         settings.levels, settings.judged, settings.window_s = {20: 2, 40: 2}, 40, 0.1
         settings.delay_calls, settings.delay_s, settings.delay_rounds = 40, 0.5, 1
         settings.control_s, settings.control_rounds = 0.3, 1
+        settings.standing_calls, settings.standing_rounds = 100, 1
     settings.bin = settings.bin or os.path.join(os.path.dirname(BENCH), "build/release/bin")
     return settings
 
@@ -103,7 +105,8 @@ def measure(settings):
         say(f"{name} lost packets at {settings.judged} calls: what it was spared is not in its "
             "figure")
     bars = (figures.cpu_bars(levels, settings.judged) + figures.memory_bars(load.delay)
-            + figures.control_bars(load.control) + figures.delay_bars(load.delay))
+            + figures.control_bars(load.control) + figures.standing_bars(load.standing)
+            + figures.delay_bars(load.delay))
     for level in levels.values():
         del level["rounds_added_ns"]
     return {
@@ -115,7 +118,8 @@ def measure(settings):
         "left_out": left_out, "bars": bars, "cpu": levels,
         "delay": figures.delay_summary(load.delay),
         "memory_kib": figures.memory_summary(load.delay),
-        "control": figures.control_summary(load.control)}
+        "control": figures.control_summary(load.control),
+        "standing": figures.standing_summary(load.standing)}
 
 
 def commit():

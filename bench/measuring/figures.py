@@ -79,6 +79,20 @@ def control_summary(reports):
     } for name, rounds in reports.items()}
 
 
+def slowest_ms(report):
+    return report["standing"]["commands"]["latency"]["max_us"] / 1000
+
+
+def standing_summary(reports):
+    return {name: {
+        "calls": rounds[0]["standing"]["calls"],
+        "seconds": spread([each["standing"]["seconds"] for each in rounds]),
+        **{p: spread([each["standing"]["commands"]["latency"][p] for each in rounds])
+           for p in ("p50_us", "p99_us", "max_us")},
+        "meanwhile_a_second": spread([commands_a_second(each) for each in rounds]),
+    } for name, rounds in reports.items()}
+
+
 def better(figures, at_best=min):
     """The peer that does better, or nothing without peers."""
     there = [name for name in PEERS if name in figures]
@@ -119,6 +133,13 @@ def control_bars(reports):
     peer = better({name: statistics.median(rate) for name, rate in rates.items()}, at_best=max)
     return [ratio("control", f"rtpp-relay / {peer or 'a peer'}, commands a second on one CPU", 2,
                   rates.get(SLOW), rates.get(peer), at_least=True)]
+
+
+def standing_bars(reports):
+    """A command that fails ends the run."""
+    rounds = reports.get(SLOW, [])
+    return [ratio("delay", "rtpp-relay, slowest command in ms while all calls are set up", 50,
+                  [slowest_ms(each) for each in rounds], [1 for _ in rounds])]
 
 
 def delay_bars(reports):

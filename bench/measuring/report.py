@@ -16,7 +16,8 @@ brackets, and what is judged are ratios.
   each relay started anew for each round. Delay runs from the sender's `sendto()` to the kernel's receive stamp; memory
   is what the relay's process has in RAM beyond what it had before the first call.
 - **Commands**: one `rtpp-load` on one processor sets calls up and deletes them, 16 at a time; the
-  relay has another one to itself.
+  relay has another one to itself. Then the same with many calls up (10,000 where there are four
+  descriptors for each).
 - The bare epoll relay does `recv()` and `send()` on connected sockets and nothing else: the floor
   of what a relay in user space can cost. rtpengine runs without its kernel module."""
 
@@ -79,6 +80,11 @@ def sections(results):
            [(name, figure(each, 1)) for name, each in results["memory_kib"].items()])
     yield ("Commands", ("", "a second", "relay's CPU each", "p50 us", "p99 us", "max us", "failed"),
            list(control_rows(results["control"])))
+    yield ("Many calls, set up as fast as they are answered, 16 at a time",
+           ("", "calls", "seconds", "p50 us", "p99 us", "max us", "commands a second with them up"),
+           [(name.replace("slow path", "rtpp-relay"), str(each["calls"]),
+             figure(each["seconds"], 2), *(figure(each[p]) for p in ("p50_us", "p99_us", "max_us")),
+             figure(each["meanwhile_a_second"])) for name, each in results["standing"].items()])
 
 
 def to_markdown(results):

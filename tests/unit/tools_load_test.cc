@@ -11,6 +11,7 @@
 #include "tools/rtpp-load/sequence_tracker.h"
 #include "tools/rtpp-load/signalling.h"
 #include "tools/rtpp-load/system_usage.h"
+#include "tools/rtpp-load/thresholds.h"
 
 namespace relay::tools {
 
@@ -342,6 +343,35 @@ TEST_CASE("descriptors are reserved, or the error says how many calls fit") {
   const auto refused = reserve_descriptors(1'000'000'000'000, true);
   REQUIRE_FALSE(refused);
   CHECK(refused.error().message.find("expected at most") != std::string::npos);
+}
+
+TEST_CASE("limits that were passed are named with both figures") {
+  LoadReport report;
+  report.media.expected = 1000;
+  report.media.delivered = 990;
+  report.times.one_way_delay.record(2'000'000);
+  report.signalling.latency.record(3'000'000);
+  report.standing.emplace().signalling.latency.record(60'000'000);
+  struct Case {
+    std::string description;
+    Thresholds thresholds;
+    std::vector<std::string> expected;
+  };
+  const std::vector<Case> cases = {
+      {"no limits", {}, {}},
+      {"all kept", {1.0, 2000.0, 60.0}, {}},
+      {"loss", {0.5, {}, {}}, {"loss 1 %, at most 0.5 % allowed"}},
+      {"none may be lost", {0.0, {}, {}}, {"loss 1 %, at most 0 % allowed"}},
+      {"delay", {{}, 1999.0, {}}, {"p99 of the delay 2000 us, at most 1999 us allowed"}},
+      {"a command of a standing call counts",
+       {{}, {}, 50.0},
+       {"slowest command 60 ms, at most 50 ms allowed"}},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(c.description);
+    CHECK(limits_passed(c.thresholds, report) == c.expected);
+  }
+  CHECK(limits_passed({0.0, 0.0, {}}, LoadReport{}).empty());
 }
 
 }  // namespace relay::tools

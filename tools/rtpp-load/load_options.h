@@ -26,6 +26,7 @@ struct LoadOptions {
   int threads = 1;
   bool control_only = false;
   uint32_t in_flight = 16;
+  uint32_t standing = 0;  // calls that are up while others come and go, with control_only
   std::vector<int> pids;
   bool progress = false;
 };
@@ -48,6 +49,12 @@ struct ResidentMemory {
   uint64_t after_kib = 0;
 };
 
+// Calls that were set up at first, as fast as the relay answers, and stayed.
+struct StandingCalls {
+  double seconds = 0;
+  SignallingCounters signalling;
+};
+
 struct LoadReport {
   uint32_t calls_up = 0;
   uint32_t calls_failed = 0;
@@ -57,7 +64,8 @@ struct LoadReport {
   MediaTimes times;
   SignallingCounters signalling;
   MeasuredWindow window;
-  std::optional<ResidentMemory> memory;  // with --pid
+  std::optional<ResidentMemory> memory;   // with --pid
+  std::optional<StandingCalls> standing;  // with --standing
 };
 
 // Packets of the relay's work: those that came out of it.

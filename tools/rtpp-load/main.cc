@@ -9,6 +9,7 @@
 #include "tools/rtpp-load/load_run.h"
 #include "tools/rtpp-load/probe.h"
 #include "tools/rtpp-load/report.h"
+#include "tools/rtpp-load/thresholds.h"
 
 namespace relay::tools {
 namespace {
@@ -23,6 +24,7 @@ struct Arguments {
   std::string relay_address;
   bool json = false;
   bool fail_on_loss = false;
+  Thresholds thresholds;
 };
 
 void add_options(CLI::App& app, Arguments& arguments) {
@@ -60,6 +62,10 @@ void add_options(CLI::App& app, Arguments& arguments) {
       ->check(CLI::Range(1, 64))
       ->capture_default_str();
   app.add_flag("--control-only", load.control_only, "Commands without media, as fast as they go");
+  app.add_option("--standing", load.standing,
+                 "With --control-only: calls set up first, which stay until the end")
+      ->check(CLI::Range(0, 30000))
+      ->capture_default_str();
   app.add_option("--in-flight", load.in_flight, "Calls that wait for an answer at the same time")
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();
@@ -69,8 +75,19 @@ void add_options(CLI::App& app, Arguments& arguments) {
   app.add_flag("--fail-on-loss", arguments.fail_on_loss,
                "Exit status 1 if a packet was lost or went astray");
   app.footer(
-      "Exit status: 0 done, 1 calls failed or (--fail-on-loss) packets were lost, 2 usage or "
-      "no room for the run, 3 the relay did not answer.");
+      "Exit status: 0 done, 1 calls failed or a limit was passed (--max-…, --fail-on-loss), "
+      "2 usage or no room for the run, 3 the relay did not answer.");
+}
+
+void add_thresholds(CLI::App& app, Thresholds& thresholds) {
+  app.add_option("--max-loss", thresholds.loss_percent, "Exit status 1 above this loss in percent")
+      ->check(CLI::Range(0.0, 100.0));
+  app.add_option("--max-p99-us", thresholds.delay_p99_us,
+                 "Exit status 1 if the delay's p99 is above")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--max-command-ms", thresholds.command_ms,
+                 "Exit status 1 if a command took longer")
+      ->check(CLI::PositiveNumber);
 }
 
 Result<void> complete(Arguments& arguments) {
@@ -99,6 +116,9 @@ Result<void> complete(Arguments& arguments) {
     if (!host) return tl::unexpected(host.error());
     load.signalling.relay_address = host->address;
   }
+  if (load.standing > 0 && !load.control_only) {
+    return fail("--standing: expected --control-only with it");
+  }
   if (load.ng && load.socket.kind != ControlAddress::Kind::udp) {
     return fail("--protocol ng: expected a udp: or udp6: socket");
   }
@@ -107,8 +127,13 @@ Result<void> complete(Arguments& arguments) {
 }
 
 ExitCode judge(const Arguments& arguments, const LoadReport& report) {
-  if (report.signalling.commands == 0) return ExitCode::no_answer;
+  const uint64_t answered =
+      report.signalling.commands + (report.standing ? report.standing->signalling.commands : 0);
+  if (answered == 0) return ExitCode::no_answer;
   if (report.calls_failed > 0) return ExitCode::failed;
+  const auto passed = limits_passed(arguments.thresholds, report);
+  for (const std::string& limit : passed) fmt::print(stderr, "rtpp-load: {}\n", limit);
+  if (!passed.empty()) return ExitCode::failed;
   const MediaCounters& media = report.media;
   const bool astray = media.misdelivered + media.wrong_source + media.foreign > 0;
   if (arguments.fail_on_loss && (media.lost() > 0 || astray)) return ExitCode::failed;
@@ -125,6 +150,7 @@ int run(int argc, char** argv) {
                "rtpp-load");
   Arguments arguments;
   add_options(app, arguments);
+  add_thresholds(app, arguments.thresholds);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& help) {

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tools/common/text_table.h"
+#include "tools/rtpp-load/thresholds.h"
 
 namespace relay::tools {
 namespace {
@@ -42,10 +43,6 @@ Json times_json(const Histogram& histogram) {
   return json;
 }
 
-double percent(uint64_t part, uint64_t whole) {
-  return whole == 0 ? 0 : 100.0 * static_cast<double>(part) / static_cast<double>(whole);
-}
-
 void add_media_rows(TextTable& table, const LoadReport& report) {
   const MediaCounters& media = report.media;
   const double rate = report.window.seconds > 0
@@ -54,7 +51,7 @@ void add_media_rows(TextTable& table, const LoadReport& report) {
   table.add_row({"packets sent", fmt::format("{}", media.sent)});
   table.add_row({"packets arrived", fmt::format("{} ({:.0f} a second)", media.arrived, rate)});
   table.add_row({"lost", fmt::format("{} of {} ({:.4f} %)", media.lost(), media.expected,
-                                     percent(media.lost(), media.expected))});
+                                     loss_percent(media))});
   table.add_row(
       {"reordered, duplicated", fmt::format("{}, {}", media.reordered, media.duplicated)});
   table.add_row({"misdelivered, wrong source, foreign",
@@ -72,6 +69,13 @@ void add_command_rows(TextTable& table, const LoadOptions& options, const LoadRe
                                          signalling.commands, signalling.refused,
                                          signalling.unanswered, signalling.retransmissions)});
   table.add_row({"command latency", times_text(signalling.latency)});
+  if (report.standing) {
+    const SignallingCounters& first = report.standing->signalling;
+    table.add_row({"standing calls",
+                   fmt::format("set up in {:.2f} s, {} commands, {} sent again",
+                               report.standing->seconds, first.commands, first.retransmissions)});
+    table.add_row({"their commands' latency", times_text(first.latency)});
+  }
   if (options.control_only && report.window.seconds > 0) {
     table.add_row(
         {"commands a second", fmt::format("{:.0f}", static_cast<double>(report.window.commands) /
@@ -124,6 +128,14 @@ Json media_json(const MediaCounters& media) {
           {"send_errors", media.send_errors}};
 }
 
+Json signalling_json(const SignallingCounters& signalling) {
+  return {{"answered", signalling.commands},
+          {"refused", signalling.refused},
+          {"unanswered", signalling.unanswered},
+          {"retransmissions", signalling.retransmissions},
+          {"latency", times_json(signalling.latency)}};
+}
+
 Json window_json(const MeasuredWindow& window) {
   Json json = {{"seconds", window.seconds},
                {"sent", window.sent},
@@ -155,7 +167,6 @@ std::string report_table(const LoadOptions& options, const LoadReport& report) {
 }
 
 std::string report_json(const LoadOptions& options, const LoadReport& report) {
-  const SignallingCounters& signalling = report.signalling;
   Json json = {{"protocol", options.ng ? "ng" : "rtpproxy"},
                {"socket", options.socket.to_string()},
                {"calls", options.calls},
@@ -163,13 +174,13 @@ std::string report_json(const LoadOptions& options, const LoadReport& report) {
                {"calls_failed", report.calls_failed},
                {"interrupted", report.interrupted},
                {"first_error", report.first_error},
-               {"commands",
-                {{"answered", signalling.commands},
-                 {"refused", signalling.refused},
-                 {"unanswered", signalling.unanswered},
-                 {"retransmissions", signalling.retransmissions},
-                 {"latency", times_json(signalling.latency)}}},
+               {"commands", signalling_json(report.signalling)},
                {"window", window_json(report.window)}};
+  if (report.standing) {
+    json["standing"] = {{"calls", options.standing},
+                        {"seconds", report.standing->seconds},
+                        {"commands", signalling_json(report.standing->signalling)}};
+  }
   if (!options.control_only) {
     json["media"] = media_json(report.media);
     json["one_way_delay"] = times_json(report.times.one_way_delay);

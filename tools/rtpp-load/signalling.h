@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "tools/common/control_client.h"
 #include "tools/rtpp-load/histogram.h"
@@ -35,6 +36,8 @@ class Signalling {
   virtual void tear_down(const Call& call, Done done) = 0;
 
   const SignallingCounters& counters() const { return counters_; }
+  // What they were; they begin anew.
+  SignallingCounters take_counters() { return std::exchange(counters_, {}); }
 
  protected:
   explicit Signalling(ControlClient& client) : client_(client) {}
