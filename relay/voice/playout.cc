@@ -11,6 +11,8 @@ namespace {
 constexpr Duration kFrame = std::chrono::milliseconds(20);
 constexpr Duration kPartialFrameWait = std::chrono::milliseconds(40);
 constexpr Duration kPrebufferStep = std::chrono::milliseconds(20);
+// What comes this soon after the queue has run dry belongs to the same reply and came too late.
+constexpr Duration kUnderrunMax = std::chrono::milliseconds(200);
 // Frames kept at the worker: enough for a voice thread that is held up, little to encode in vain
 // when it is cleared.
 constexpr uint64_t kFramesAhead = 6;
@@ -110,6 +112,7 @@ Duration Playout::clear() {
   given_ = framed_ = spoken_before_;
   in_spurt_ = false;
   reply_ended_ = true;
+  dry_since_.reset();
   if (resampler_) resampler_->reset();
   encoder_->reset();
   return unheard;
@@ -121,6 +124,11 @@ void Playout::fill_up_what_waits(Instant now) {
   if (given_ != given_when_looked_) {
     given_when_looked_ = given_;
     given_at_ = now;
+    if (dry_since_ && now - *dry_since_ <= kUnderrunMax) {
+      ++counters_.underruns;
+      prebuffer_ = std::min(prebuffer_ + kPrebufferStep, kPrebufferMax);
+    }
+    dry_since_.reset();
   }
   const bool waits = !samples_.empty() && (!in_spurt_ || samples_.size() < frame_samples());
   const Duration wait = in_spurt_ ? kPartialFrameWait : std::max(kPartialFrameWait, prebuffer_);
@@ -135,13 +143,10 @@ void Playout::pump(Instant now, const OnMark& on_mark) {
     if (!send_frame(frame_, frame_samples())) break;
     samples_.erase(samples_.begin(), end);
   }
-  // The worker has nothing left in the middle of a reply.
+  // The worker has nothing left: an underrun or the end of the reply, which not every protocol tells.
   if (in_spurt_ && frames_ahead() == 0 && samples_.size() < frame_samples()) {
     in_spurt_ = false;
-    if (!reply_ended_) {
-      ++counters_.underruns;
-      prebuffer_ = std::min(prebuffer_ + kPrebufferStep, kPrebufferMax);
-    }
+    if (!reply_ended_) dry_since_ = now;
   }
   tell_marks(on_mark);
 }

@@ -98,6 +98,7 @@ class Playout {
   Duration prebuffer_{0};
   uint64_t given_when_looked_ = 0;
   Instant given_at_{};
+  std::optional<Instant> dry_since_;
   uint64_t reply_began_ = 0;  // position
   PlayoutCounters counters_;
   std::array<int16_t, 1920> scratch_{};

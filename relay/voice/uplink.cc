@@ -17,9 +17,10 @@ constexpr Duration kBufferedMax = 500ms;
 // a burst came late.
 constexpr Duration kLag = 50ms;
 constexpr int kLaggingFramesMax = 50;
-// While frames go out early the schedule moves by this much a frame, faster than any two sound
-// cards drift apart (0.1 %), so that it comes to follow the sender.
-constexpr Duration kPull = 100us;
+// While frames go out early, or one waits behind another, the schedule moves by this much a frame:
+// faster than any two sound cards drift apart (0.1 %), so that it comes to follow the sender, and a
+// frame that the clock has filled in for is made up for within a second.
+constexpr Duration kPull = 500us;
 constexpr Duration kResync = 100ms;
 // A stream that was heard this recently is concealed rather than filled with noise.
 constexpr Duration kAlive = 100ms;
@@ -162,11 +163,12 @@ bool Uplink::next(Instant now, std::span<int16_t> frame, const OnKeyPress& on_ke
   if (const auto press = dtmf_.on_time(now)) on_key_press(*press);
   if (schedule_ == Instant{} || now - schedule_ > kResync) schedule_ = now;
   decode_held(now);
-  const bool is_time = has_frame() ? now >= schedule_ - kEarlyMax : now >= next_due();
-  if (!is_time) return false;
-  if (now < schedule_) schedule_ -= std::min<Duration>(kPull, schedule_ - now);
+  if (now < next_due()) return false;
+  const bool is_early = now < schedule_;
+  if (is_early) schedule_ -= std::min<Duration>(kPull, schedule_ - now);
   schedule_ += kVoiceFrame;
   pull(now, frame);
+  if (!is_early && has_frame()) schedule_ -= kPull;
   return true;
 }
 

@@ -50,8 +50,8 @@ class Uplink {
   bool next(Instant now, std::span<int16_t> frame, const OnKeyPress& on_key_press);
   // For those with a pace of their own, instead of next(): what there is now.
   void pull(Instant now, std::span<int16_t> frame);
-  // When next() will have a frame whatever comes until then.
-  Instant next_due() const { return schedule_ + kLateMax; }
+  // When next() will have a frame whatever comes or does not come until then.
+  Instant next_due() const { return has_frame() ? schedule_ - kEarlyMax : schedule_ + kLateMax; }
 
   // When the last packet that is in the frame handed out last arrived; nothing: noise.
   std::optional<Instant> frame_arrival() const { return frame_arrival_; }

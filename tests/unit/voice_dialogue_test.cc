@@ -45,7 +45,7 @@ struct Fixture {
     HeardPacket packet;
     packet.arrival_ns = to_ns(now);
     packet.ssrc = 1;
-    packet.sequence = sequence++;
+    packet.sequence = (&path == near.get() ? near_sequence : far_sequence)++;
     packet.payload_bytes = 160;
     for (size_t i = 0; i < 160; ++i) {
       packet.payload[i] = std::byte{g711::linear_to_mu(i % 2 == 0 ? level : int16_t(-level))};
@@ -72,7 +72,7 @@ struct Fixture {
   std::unique_ptr<VoiceDialogue> dialogue;
   Upstream upstream;
   Instant now = Instant(100s);
-  uint16_t sequence = 0;
+  uint16_t near_sequence = 0, far_sequence = 0;
   int events = 0;
   std::string digits;
   std::vector<int> spoken;

@@ -153,14 +153,29 @@ TEST_CASE("a prebuffer is waited for, and grows with an underrun") {
   f.pump();
   for (int i = 0; i < 4; ++i) f.tick();
   CHECK(f.worker.spoken == 3);
-  CHECK(f.playout->counters().underruns == 1);
   f.play_ms(60);
   f.pump();
+  CHECK(f.playout->counters().underruns == 1);
   CHECK_FALSE(f.worker.tick());
   f.play_ms(20);
   f.pump();
   CHECK(f.worker.tick());
   CHECK(f.worker.spurts == 2);
+}
+
+TEST_CASE("the end of a reply that nobody tells is no underrun") {
+  Fixture f;
+  for (int reply = 0; reply < 3; ++reply) {
+    f.play_ms(40);
+    f.pump();
+    for (int i = 0; i < 20; ++i) f.tick();
+    CHECK(f.worker.spoken == 2 * (reply + 1));
+  }
+  CHECK(f.playout->counters().underruns == 0);
+  f.play_ms(20);
+  f.pump();
+  f.tick();
+  CHECK(f.worker.spoken == 7);  // as soon as it is given
 }
 
 TEST_CASE("a reply shorter than the prebuffer is spoken when no more comes, and its mark told") {

@@ -146,6 +146,23 @@ TEST_CASE("a frame leaves as soon as its packet is there") {
   }
 }
 
+TEST_CASE("what came late does not hold up what follows") {
+  for (const Duration late : {Duration(30ms), Duration(55ms), Duration(75ms)}) {
+    CAPTURE(late.count());
+    std::vector<Arrival> arrivals = steady(200);
+    const Duration resumed = arrivals[20].at + late;
+    for (Arrival& arrival : arrivals) {
+      if (arrival.number >= 20) arrival.at = std::max(arrival.at, resumed);
+    }
+    const Run result = run(arrivals, 4s);
+    CHECK(result.buffered == 0ms);
+    // The last second: each frame with its packet.
+    for (size_t i = result.frames.size() - 50; i < result.frames.size(); ++i) {
+      CHECK(result.frames[i].at % 20ms <= 1ms);
+    }
+  }
+}
+
 TEST_CASE("lag from a burst is worked off") {
   std::vector<Arrival> arrivals = steady(20);
   for (uint16_t i = 20; i < 30; ++i) arrivals.push_back({i, 600ms});  // all at once
