@@ -1,10 +1,12 @@
 // The far ends of AI voice calls, for measuring: callers that send RTP, and an endpoint of Twilio's
 // protocol that says 20 ms now and then, with nothing else queued. Every packet bears its time of
 // sending, in µ-law codes that survive decoding and encoding, so delays are measured from outside.
-//   voice_load_peers WS_PORT FIRST_PHONE_PORT SECONDS < the relay's port for each caller, one a line
-// A caller has every fourth port from the first on; two above it a callee takes in and reads nothing.
-// Prints "listening"; "measuring" once every caller has heard the endpoint; SECONDS later JSON.
-// Then it waits for a signal.
+//
+//   voice_load_peers WS_PORT FIRST_PHONE_PORT SECONDS < the relay's port for each caller, by line
+//
+// A caller has every fourth port from the first on; two above it a callee takes in and reads
+// nothing. Prints "listening"; "measuring" once every caller has heard the endpoint; SECONDS later
+// JSON. Then it waits for a signal.
 #include <fmt/core.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -148,7 +150,8 @@ class Callers {
       const sockaddr_in relay = local(relay_ports[i]);
       const int on = 1;
       ::setsockopt(caller.fd.get(), SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on);
-      if (::connect(caller.fd.get(), reinterpret_cast<const sockaddr*>(&relay), sizeof relay) != 0) {
+      const auto* const address = reinterpret_cast<const sockaddr*>(&relay);
+      if (::connect(caller.fd.get(), address, sizeof relay) != 0) {
         stop(fmt::format("cannot aim at port {}", relay_ports[i]));
       }
       caller.due = now_ns() + kPacketInterval * static_cast<int64_t>(i) /
@@ -250,7 +253,7 @@ class Endpoint {
         epoll_.get(), shared_,
         [this](uint64_t tag) {
           if (tag == kListener) return accept();
-          if (!read(*peers_[tag])) close(*peers_[tag]);
+          if (!read(*peers_[tag])) let_go(*peers_[tag]);
         },
         [this](int64_t now) {
           for (const auto& peer : peers_) {
@@ -279,7 +282,7 @@ class Endpoint {
     peers_.push_back(std::move(peer));
   }
 
-  void close(Peer& peer) {
+  void let_go(Peer& peer) {
     if (!peer.sid.empty()) ++shared_.closed;
     peer.sid.clear();
     peer.fd.reset();

@@ -143,7 +143,7 @@ void Playout::pump(Instant now, const OnMark& on_mark) {
     if (!send_frame(frame_, frame_samples())) break;
     samples_.erase(samples_.begin(), end);
   }
-  // The worker has nothing left: an underrun or the end of the reply, which not every protocol tells.
+  // The worker has nothing left: an underrun, or the reply's end, which not every protocol tells.
   if (in_spurt_ && frames_ahead() == 0 && samples_.size() < frame_samples()) {
     in_spurt_ = false;
     if (!reply_ended_) dry_since_ = now;
