@@ -51,7 +51,7 @@ Result<void> Daemon::open() {
   auto loop = EventLoop::create();
   if (!loop) return tl::unexpected(loop.error());
   loop_ = std::move(*loop);
-  notifier_ = std::make_unique<Notifier>(*loop_, clock_, control_counters_);
+  notifier_ = std::make_unique<Notifier>(*loop_, clock_, timeout_counters(control_counters_));
   if (auto handled = handle_signals(); !handled) return handled;
   if (auto started = start_allocator_thread(); !started) log_warning("{}", started.error().message);
 
@@ -229,7 +229,11 @@ void Daemon::drain(const char* reason) {
 
 // The last sessions may have timed out, and somebody is to be told.
 void Daemon::stop_if_drained() {
-  if (sessions_->drained() && notifier_->waiting() == 0) loop_->stop();
+  if (!sessions_->drained() || notifier_->waiting() > 0) return;
+  // Voice sessions take leave within four seconds, and their events are still to be told.
+  if (voices_ && !voices_->running().empty() && ++drained_seconds_ < 10) return;
+  if (voice_notifier_ && voice_notifier_->waiting() > 0) return;
+  loop_->stop();
 }
 
 void Daemon::reload() {

@@ -18,6 +18,7 @@
 #include "relay/control/notifier.h"
 #include "relay/control/timeout_reporter.h"
 #include "relay/control/voice_calls.h"
+#include "relay/control/voice_reporter.h"
 #include "relay/dataplane/worker_pool.h"
 #include "relay/fastpath/fastpath.h"
 #include "relay/media/recorder.h"
@@ -45,6 +46,7 @@ class Daemon {
   struct VoiceSetup {  // what [voice] says, its files and secrets read
     VoiceProfiles profiles;
     PayloadTypes payload_types;
+    VoiceReporting reporting;
   };
   static Result<VoiceSetup> load_voice(const VoiceConfig& config);
   Result<void> open_voice();
@@ -70,7 +72,7 @@ class Daemon {
   KernelSocketFactory sockets_;
   ControlCounters control_counters_;
   std::unique_ptr<EventLoop> loop_;
-  std::unique_ptr<Notifier> notifier_;
+  std::unique_ptr<Notifier> notifier_, voice_notifier_;
   std::unique_ptr<Recorder> recorder_;
   std::unique_ptr<DtmfEvents> dtmf_events_;
   std::unique_ptr<WorkerPool> slow_path_;
@@ -81,6 +83,7 @@ class Daemon {
   std::unique_ptr<VoiceThread> voice_thread_;
   std::unique_ptr<VoiceService> voice_engine_;
   std::unique_ptr<SessionManager> sessions_;
+  std::unique_ptr<VoiceReporter> voice_reporter_;
   std::unique_ptr<VoiceCalls> voices_;
   std::unique_ptr<TimeoutReporter> timeouts_;
   std::unique_ptr<DtmfReporter> dtmf_;
@@ -92,6 +95,7 @@ class Daemon {
   std::unique_ptr<Timer> offload_tick_;
   std::unique_ptr<FdEvent> offload_attention_;
   std::unique_ptr<FdEvent> network_change_;
+  int drained_seconds_ = 0;
 };
 
 }  // namespace relay

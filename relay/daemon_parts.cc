@@ -17,7 +17,9 @@ Result<Daemon::VoiceSetup> Daemon::load_voice(const VoiceConfig& config) {
   if (!profiles) return tl::unexpected(profiles.error());
   const auto types = make_payload_types(config);
   if (!types) return tl::unexpected(types.error());
-  return VoiceSetup{std::move(*profiles), *types};
+  auto reporting = load_voice_reporting(config);
+  if (!reporting) return tl::unexpected(reporting.error());
+  return VoiceSetup{std::move(*profiles), *types, std::move(*reporting)};
 }
 
 // A reload of the configuration file may bring profiles, so with one the thread is there.
@@ -45,6 +47,12 @@ void Daemon::connect_voice() {
                            },
                            [this](const Session& session) { timeouts_->hang_up(session); }});
   dispatcher_->set_voices(*voices_);
+  voice_notifier_ = std::make_unique<Notifier>(
+      *loop_, clock_, voice_event_counters(control_counters_), voice_event_limits());
+  voice_reporter_ =
+      std::make_unique<VoiceReporter>(config_.startup, *voice_notifier_, sessions_->table());
+  voice_reporter_->set(std::move(voice_setup_.reporting));
+  voices_->on_notice([this](const VoiceNotice& notice) { voice_reporter_->report(notice); });
 }
 
 Result<void> Daemon::check_announcements(const VoiceProfiles& profiles) const {
@@ -61,6 +69,7 @@ Result<void> Daemon::check_announcements(const VoiceProfiles& profiles) const {
 void Daemon::reload_voice(const VoiceConfig& config, VoiceSetup setup) {
   if (!voices_) return;
   voices_->set_profiles(std::move(setup.profiles));
+  voice_reporter_->set(std::move(setup.reporting));
   voices_->set_payload_types(setup.payload_types);
   const bool told = voice_thread_->post(
       [thread = voice_thread_.get(), limits = limits_of(config)] { thread->set_limits(limits); });

@@ -18,7 +18,14 @@
 namespace relay {
 namespace {
 
-enum class ValueKind : uint8_t { text, text_list, address_list, integer, boolean };
+enum class ValueKind : uint8_t {
+  text,
+  text_list,
+  one_or_more_texts,
+  address_list,
+  integer,
+  boolean,
+};
 
 constexpr std::string_view kVoice = "voice";
 
@@ -42,6 +49,8 @@ std::string_view expected_kind(ValueKind kind) {
     case ValueKind::text_list:
     case ValueKind::address_list:
       return "a list of strings";
+    case ValueKind::one_or_more_texts:
+      return "a string in quotes or a list of them";
     case ValueKind::integer:
       return "a whole number";
     case ValueKind::boolean:
@@ -51,7 +60,7 @@ std::string_view expected_kind(ValueKind kind) {
 }
 
 // What a key of [voice], or PROFILE.KEY, takes; nothing for one that there is not.
-std::string_view voice_key_kind(std::string_view path) {
+std::optional<ValueKind> voice_key_kind(std::string_view path) {
   struct Row {
     std::string_view key;
     ValueKind kind;
@@ -66,9 +75,9 @@ std::string_view voice_key_kind(std::string_view path) {
   const size_t dot = path.find('.');
   const std::string_view key = dot == std::string_view::npos ? path : path.substr(dot);
   for (const Row& row : kRows) {
-    if (row.key == key) return expected_kind(row.kind);
+    if (row.key == key) return row.kind;
   }
-  return {};
+  return std::nullopt;
 }
 
 std::string at_line(const std::string& name, const toml::source_region& source) {
@@ -160,6 +169,11 @@ Status add_value(std::vector<Setting>& settings, const Key& key, const toml::nod
 // [voice] and [voice.PROFILE]: the keys are checked where their values are.
 Status add_voice_value(std::vector<Setting>& settings, const std::string& path,
                        const toml::node& node, const std::string& name) {
+  const auto kind = voice_key_kind(path);
+  const auto refused = [&](const std::string& source) {
+    return fail(fmt::format("{}: expected {}", source,
+                            kind ? expected_kind(*kind) : "a key of [voice] or a profile"));
+  };
   const auto add = [&](const toml::node& value) -> Status {
     const std::string source = fmt::format("{}: voice.{}", at_line(name, value.source()), path);
     std::string text;
@@ -170,15 +184,14 @@ Status add_voice_value(std::vector<Setting>& settings, const std::string& path,
     } else if (value.is_boolean()) {
       text = value.as_boolean()->get() ? "yes" : "no";
     } else {
-      return fail(fmt::format("{}: expected {}", source, voice_key_kind(path)));
+      return refused(source);
     }
     settings.push_back({OptionId::voice, path + "=" + text, source});
     return {};
   };
-  const bool is_list = voice_key_kind(path) == expected_kind(ValueKind::text_list);
-  if (is_list != node.is_array() && !voice_key_kind(path).empty()) {
-    return fail(fmt::format("{}: voice.{}: expected {}", at_line(name, node.source()), path,
-                            voice_key_kind(path)));
+  const bool may_be_list = kind == ValueKind::text_list || kind == ValueKind::one_or_more_texts;
+  if (kind && (node.is_array() ? !may_be_list : kind == ValueKind::text_list)) {
+    return refused(fmt::format("{}: voice.{}", at_line(name, node.source()), path));
   }
   if (!node.is_array()) return add(node);
   for (const toml::node& element : *node.as_array()) {

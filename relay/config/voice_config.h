@@ -94,10 +94,19 @@ struct VoicePayloadType {
   std::string encoding, source;
 };
 
+// Who is told of what voice sessions tell.
+struct VoiceWebhook {
+  std::string url, source;  // as written; the source is for messages
+};
+
 struct VoiceConfig {
   unsigned sessions_max = 100;
   unsigned starts_per_minute = 60;
   std::vector<VoicePayloadType> payload_types;
+  std::vector<VoiceWebhook> webhooks;
+  std::vector<VoiceParameter> webhook_headers;  // values with ${…} as written
+  std::string webhook_headers_source;           // for messages
+  bool notify = false;                          // the sessions' notification sockets, too
   std::vector<VoiceProfileConfig> profiles;
 };
 

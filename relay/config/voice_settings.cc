@@ -240,6 +240,15 @@ Status set_limit(VoiceConfig& config, const std::string& key, const Setting& set
   if (key == "sessions_max") return whole(config.sessions_max, setting, 0, 10'000);
   if (key == "starts_per_minute") return whole(config.starts_per_minute, setting, 1, 100'000);
   if (key == "payload_types") return payload_type(config, setting);
+  if (key == "notify") return choose(config.notify, setting, kYesOrNo);
+  if (key == "webhook") {
+    config.webhooks.push_back({setting.value, setting.source});
+    return {};
+  }
+  if (key == "webhook_headers") {
+    config.webhook_headers_source = setting.source;
+    return header(config.webhook_headers, setting);
+  }
   return unknown_key(setting, key);
 }
 

@@ -11,6 +11,22 @@ struct ControlCounters {
 #undef COUNTER
 };
 
+// What a Notifier counts.
+struct NotifyCounters {
+  uint64_t& sent;
+  uint64_t& retried;
+  uint64_t& refused;
+  uint64_t& dropped;
+};
+inline NotifyCounters timeout_counters(ControlCounters& counters) {
+  return {counters.notifications_sent, counters.notifications_retried,
+          counters.notifications_refused, counters.notifications_dropped};
+}
+inline NotifyCounters voice_event_counters(ControlCounters& counters) {
+  return {counters.voice_events_sent, counters.voice_events_retried, counters.voice_events_refused,
+          counters.voice_events_dropped};
+}
+
 struct ControlCounterRow {
   const char* name;
   const char* meaning;

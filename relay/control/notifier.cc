@@ -4,6 +4,7 @@
 
 #include "relay/control/line_transport.h"
 #include "relay/control/rpc_transport.h"
+#include "relay/control/webhook.h"
 
 namespace relay {
 
@@ -20,8 +21,9 @@ struct Notifier::Channel {
   std::string name;
   std::unique_ptr<NotifyTransport> transport;
   std::deque<Item> items;
-  size_t bytes = 0;  // of all items
-  int failures = 0;  // since the last success
+  size_t bytes = 0;      // of all items
+  size_t under_way = 0;  // of the items, from the front
+  int failures = 0;      // since the last success
   std::unique_ptr<Timer> next;
 
   std::string join_front(size_t count) {
@@ -29,11 +31,12 @@ struct Notifier::Channel {
     for (size_t i = 0; i < count; ++i) joined += items[i].bytes;
     return joined;
   }
+  void remove(size_t index) {
+    bytes -= items[index].bytes.size();
+    items.erase(items.begin() + static_cast<std::ptrdiff_t>(index));
+  }
   void remove_front(size_t count) {
-    for (; count > 0; --count) {
-      bytes -= items.front().bytes.size();
-      items.pop_front();
-    }
+    for (; count > 0; --count) remove(0);
   }
 };
 
@@ -42,23 +45,32 @@ std::unique_ptr<NotifyTransport> make_notify_transport(EventLoop& loop, const No
   if (const auto* lines = std::get_if<LineTarget>(&target)) {
     return std::make_unique<LineTransport>(loop, *lines, timeouts);
   }
+  if (const auto* webhook = std::get_if<WebhookTarget>(&target)) {
+    return std::make_unique<HttpTransport>(loop, webhook->server, webhook_manner(), timeouts);
+  }
   const auto& rpc = std::get<RpcTarget>(target);
-  if (rpc.endpoint.valid()) return std::make_unique<HttpRpcTransport>(loop, rpc, timeouts);
+  if (rpc.endpoint.valid()) {
+    return std::make_unique<HttpTransport>(
+        loop,
+        HttpServerAddress{
+            rpc.endpoint.address.to_string(), rpc.endpoint.port, rpc.path, {{"Host", rpc.host}}},
+        http_rpc_manner(), timeouts);
+  }
   return std::make_unique<DatagramRpcTransport>(loop, rpc, timeouts);
 }
 
-Notifier::Notifier(EventLoop& loop, const Clock& clock, ControlCounters& counters,
+Notifier::Notifier(EventLoop& loop, const Clock& clock, const NotifyCounters& counters,
                    const NotifierLimits& limits)
     : loop_(loop), clock_(clock), counters_(counters), limits_(limits) {}
 
 Notifier::~Notifier() {
   const size_t left = waiting();
   if (left == 0) return;
-  counters_.notifications_dropped += left;
+  counters_.dropped += left;
   log_warning("notifications dropped at the end notifications={}", left);
 }
 
-void Notifier::notify(const LineTarget& target, std::string line) {
+void Notifier::notify(const NotifyTarget& target, std::string line) {
   line += '\n';
   add(target, std::move(line));
 }
@@ -79,12 +91,21 @@ void Notifier::add(const NotifyTarget& target, std::string bytes) {
   if (channel == nullptr) {
     return drop(name_of(target), bytes, "too many targets are waiting");
   }
-  if (channel->items.size() >= limits_.queue_items ||
-      channel->bytes + bytes.size() > limits_.queue_bytes) {
-    return drop(channel->name, bytes, "the queue is full");
-  }
+  if (!make_room(*channel, bytes.size())) return drop(channel->name, bytes, "the queue is full");
   channel->bytes += bytes.size();
   channel->items.push_back({std::move(bytes), clock_.now() + limits_.keep, 0});
+}
+
+bool Notifier::make_room(Channel& channel, size_t bytes) {
+  const auto fits = [&] {
+    return channel.items.size() < limits_.queue_items &&
+           channel.bytes + bytes <= limits_.queue_bytes;
+  };
+  while (!fits() && limits_.drops_oldest && channel.items.size() > channel.under_way) {
+    drop(channel.name, channel.items[channel.under_way].bytes, "the queue is full");
+    channel.remove(channel.under_way);
+  }
+  return fits();
 }
 
 Notifier::Channel* Notifier::channel_for(const NotifyTarget& target) {
@@ -110,7 +131,7 @@ void Notifier::send_next(Channel& channel) {
     channels_.erase(channels_.find(channel.name));
     return;
   }
-  const size_t count = batch_size(channel);
+  const size_t count = channel.under_way = batch_size(channel);
   channel.transport->send(channel.join_front(count), [this, &channel, count](const auto& outcome) {
     on_outcome(channel, count, outcome);
   });
@@ -131,16 +152,17 @@ size_t Notifier::batch_size(const Channel& channel) const {
 }
 
 void Notifier::on_outcome(Channel& channel, size_t count, const DeliveryOutcome& outcome) {
+  channel.under_way = 0;
   switch (outcome.kind) {
     case Kind::delivered:
-      counters_.notifications_sent += count;
+      counters_.sent += count;
       if (channel.failures != 0) {
         warnings_.warning("notifications are taken again target={}", quoted(channel.name));
       }
       log_debug("notified target={} notifications={}", quoted(channel.name), count);
       break;
     case Kind::refused:
-      counters_.notifications_refused += count;
+      counters_.refused += count;
       warnings_.warning("notification refused target={} reason={} notification={}",
                         quoted(channel.name), quoted(outcome.reason, 512),
                         quoted(channel.items.front().bytes, kShownBytesMax));
@@ -155,7 +177,7 @@ void Notifier::on_outcome(Channel& channel, size_t count, const DeliveryOutcome&
 }
 
 void Notifier::put_off(Channel& channel, size_t count, const DeliveryOutcome& outcome) {
-  counters_.notifications_retried += count;
+  counters_.retried += count;
   if (channel.failures == 0) {
     warnings_.warning("notification not delivered, will be tried again target={} reason={}",
                       quoted(channel.name), quoted(outcome.reason, 512));
@@ -182,7 +204,7 @@ void Notifier::drop_old(Channel& channel) {
 }
 
 void Notifier::drop(const std::string& target, std::string_view bytes, std::string_view reason) {
-  ++counters_.notifications_dropped;
+  ++counters_.dropped;
   warnings_.warning("notification dropped target={} reason={} notification={}", quoted(target),
                     quoted(reason, 512), quoted(bytes, kShownBytesMax));
 }

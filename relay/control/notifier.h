@@ -1,4 +1,5 @@
-// Tells others what happened: lines to rtpproxy's kind of listeners, JSON-RPC requests to Kamailio.
+// Tells others what happened: lines to rtpproxy's kind of listeners, JSON-RPC requests to Kamailio,
+// JSON to webhooks.
 // Control thread only; nothing here blocks.
 //
 // Each target has a queue of its own and one delivery under way, so that lines arrive in the order
@@ -26,6 +27,8 @@ struct NotifierLimits {
   size_t queue_bytes = size_t{1} << 20;      // of one target, overhead not counted
   size_t queue_items = 10'000;
   size_t targets = 256;  // with something to tell at the same time
+  // Of a queue that is full, the oldest one goes for the newest; otherwise the newest is refused.
+  bool drops_oldest = false;
   // How often something may be sent that the peer may have seen already.
   int doubtful_tries = 5;
   Duration retry_first = std::chrono::milliseconds(100);  // doubles up to:
@@ -41,15 +44,16 @@ struct SipDialog {
 class Notifier {
  public:
   // `counters` and `clock` outlive the notifier, and so does the loop.
-  Notifier(EventLoop& loop, const Clock& clock, ControlCounters& counters,
+  Notifier(EventLoop& loop, const Clock& clock, const NotifyCounters& counters,
            const NotifierLimits& limits = {});
   // What has not been delivered yet is dropped.
   ~Notifier();
   Notifier(const Notifier&) = delete;
   Notifier& operator=(const Notifier&) = delete;
 
-  // Queues one line, without its LF: `TAG` of a time-out, `TAG DIGIT VOLUME DURATION SIDE`.
-  void notify(const LineTarget& target, std::string line);
+  // Queues one line, without its LF: `TAG` of a time-out, `TAG DIGIT VOLUME DURATION SIDE`; JSON
+  // for a webhook. Not for an RpcTarget.
+  void notify(const NotifyTarget& target, std::string line);
   // Asks for the end of the call, with a BYE to both parties (Kamailio's dlg.terminate_dlg).
   void terminate_dialog(const RpcTarget& target, const SipDialog& dialog);
 
@@ -71,11 +75,12 @@ class Notifier {
   void on_outcome(Channel& channel, size_t count, const DeliveryOutcome& outcome);
   void put_off(Channel& channel, size_t count, const DeliveryOutcome& outcome);
   void drop_old(Channel& channel);
+  bool make_room(Channel& channel, size_t bytes);
   void drop(const std::string& target, std::string_view bytes, std::string_view reason);
 
   EventLoop& loop_;
   const Clock& clock_;
-  ControlCounters& counters_;
+  const NotifyCounters counters_;
   const NotifierLimits limits_;
   LogLimit warnings_{10};
   uint64_t requests_ = 0;

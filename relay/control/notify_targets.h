@@ -1,9 +1,11 @@
-// Who may be told that a session timed out, and which of them a U means. Plain values.
+// Who may be told that a session timed out, which of them a U means, and who else is told of
+// what. Plain values.
 #pragma once
 
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -31,7 +33,21 @@ struct RpcTarget {
   std::string host;  // HTTP: what the Host header says
 };
 
-using NotifyTarget = std::variant<LineTarget, RpcTarget>;
+// Whom HttpTransport asks.
+struct HttpServerAddress {
+  std::string host;  // looked up for each connection, unless it is an address
+  uint16_t port = 80;
+  std::string path;                                          // with the query
+  std::vector<std::pair<std::string, std::string>> headers;  // Host among them; may be secrets
+};
+
+// Takes lines of JSON, several at once, as {"events":[…]} by HTTP POST.
+struct WebhookTarget {
+  std::string name;
+  HttpServerAddress server;
+};
+
+using NotifyTarget = std::variant<LineTarget, RpcTarget, WebhookTarget>;
 
 const std::string& name_of(const NotifyTarget& target);
 // Not for NotifyKind::tcp_self.

@@ -1,4 +1,4 @@
-// One delivery to whoever is told of time-outs: one connection, one request. Control thread.
+// One delivery to whoever is told something: one connection, one request. Control thread.
 #pragma once
 
 #include <functional>

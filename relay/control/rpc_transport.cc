@@ -1,7 +1,5 @@
 #include "relay/control/rpc_transport.h"
 
-#include <event2/buffer.h>
-#include <event2/http.h>
 #include <fmt/core.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -19,13 +17,7 @@ using Kind = DeliveryOutcome::Kind;
 using nlohmann::json;
 
 constexpr int kReplyBytesMax = 64 * 1024;
-constexpr int kHeaderBytesMax = 16 * 1024;
 constexpr size_t kShownBytesMax = 200;
-
-timeval to_timeval(Duration duration) {
-  const auto us = std::chrono::duration_cast<std::chrono::microseconds>(duration).count();
-  return {us / 1'000'000, us % 1'000'000};
-}
 
 std::string describe_error(const json& error) {
   if (error.is_object() && error.contains("code") && error.contains("message") &&
@@ -34,18 +26,6 @@ std::string describe_error(const json& error) {
                        error["message"].get<std::string>());
   }
   return "error " + error.dump(-1, ' ', false, json::error_handler_t::replace);
-}
-
-// Kamailio gives a refusal the status of its error code, 404 or 500 say, with the error in the
-// body: the body decides first.
-DeliveryOutcome read_http_reply(int status, const char* reason, std::string_view body) {
-  DeliveryOutcome outcome = read_rpc_reply(body);
-  if (outcome.kind == Kind::refused) return outcome;
-  if (outcome.kind == Kind::delivered && status >= 200 && status < 300) return outcome;
-  const bool may_pass = status >= 500 || status == 408 || status == 429;
-  return {may_pass ? Kind::in_doubt : Kind::refused,
-          fmt::format("HTTP status {} {} without a JSON-RPC reply", status,
-                      reason != nullptr ? reason : "")};
 }
 
 }  // namespace
@@ -66,78 +46,20 @@ DeliveryOutcome read_rpc_reply(std::string_view body) {
   return {Kind::in_doubt, "no JSON-RPC reply: " + std::string(body.substr(0, kShownBytesMax))};
 }
 
-// --- HTTP ---
-
-HttpRpcTransport::HttpRpcTransport(EventLoop& loop, RpcTarget target,
-                                   const TransportTimeouts& timeouts)
-    : loop_(loop),
-      target_(std::move(target)),
-      timeouts_(timeouts),
-      report_(loop, [this] { report(); }) {}
-
-HttpRpcTransport::~HttpRpcTransport() {
-  close();
+// Kamailio gives a refusal the status of its error code, 404 or 500 say, with the error in the
+// body: the body decides first.
+DeliveryOutcome read_http_rpc_reply(int status, std::string_view reason, std::string_view body) {
+  DeliveryOutcome outcome = read_rpc_reply(body);
+  if (outcome.kind == Kind::refused) return outcome;
+  if (outcome.kind == Kind::delivered && status >= 200 && status < 300) return outcome;
+  const bool may_pass = status >= 500 || status == 408 || status == 429;
+  return {may_pass ? Kind::in_doubt : Kind::refused,
+          fmt::format("HTTP status {} {} without a JSON-RPC reply", status, reason)};
 }
 
-void HttpRpcTransport::close() {
-  if (connection_ != nullptr) evhttp_connection_free(std::exchange(connection_, nullptr));
+HttpManner http_rpc_manner() {
+  return {0, [](std::string bytes) { return bytes; }, &read_http_rpc_reply};
 }
-
-void HttpRpcTransport::send(std::string bytes, Done done) {
-  RELAY_ASSERT(done_ == nullptr);
-  done_ = std::move(done);
-  if (start(bytes)) return;
-  outcome_ = {Kind::not_sent, "cannot connect"};
-  report_.start_once(Duration::zero());
-}
-
-// A connection each: one that Kamailio closed in the meantime (tcp_connection_lifetime) would cost
-// the request.
-bool HttpRpcTransport::start(const std::string& body) {
-  // The address is numeric, so nothing is looked up.
-  connection_ = evhttp_connection_base_new(
-      loop_.base(), nullptr, target_.endpoint.address.to_string().c_str(), target_.endpoint.port);
-  if (connection_ == nullptr) return false;
-  const timeval timeout = to_timeval(timeouts_.answer);
-  evhttp_connection_set_timeout_tv(connection_, &timeout);
-  evhttp_connection_set_max_body_size(connection_, kReplyBytesMax);
-  evhttp_connection_set_max_headers_size(connection_, kHeaderBytesMax);
-  evhttp_request* request = evhttp_request_new(&HttpRpcTransport::on_reply, this);
-  if (request == nullptr) return false;
-  evkeyvalq* headers = evhttp_request_get_output_headers(request);
-  evhttp_add_header(headers, "Host", target_.host.c_str());
-  evhttp_add_header(headers, "Content-Type", "application/json");
-  evhttp_add_header(headers, "Connection", "close");
-  evbuffer_add(evhttp_request_get_output_buffer(request), body.data(), body.size());
-  outcome_ = {Kind::not_sent, "cannot connect"};
-  // Takes the request over, also when it fails.
-  return evhttp_make_request(connection_, request, EVHTTP_REQ_POST, target_.path.c_str()) == 0;
-}
-
-// The connection is still in use by its caller, so what follows waits for the loop's next turn.
-void HttpRpcTransport::on_reply(evhttp_request* request, void* transport) {
-  auto& self = *static_cast<HttpRpcTransport*>(transport);
-  const int status = request != nullptr ? evhttp_request_get_response_code(request) : 0;
-  if (request == nullptr) {
-    self.outcome_ = {Kind::in_doubt, "closed without a reply, or no reply in time"};
-  } else if (status == 0) {
-    self.outcome_ = {Kind::not_sent, "cannot connect"};
-  } else {
-    evbuffer* body = evhttp_request_get_input_buffer(request);
-    const size_t length = evbuffer_get_length(body);
-    const auto* bytes = reinterpret_cast<const char*>(evbuffer_pullup(body, -1));
-    self.outcome_ = read_http_reply(status, evhttp_request_get_response_code_line(request),
-                                    {bytes != nullptr ? bytes : "", length});
-  }
-  self.report_.start_once(Duration::zero());
-}
-
-void HttpRpcTransport::report() {
-  close();
-  std::exchange(done_, nullptr)(std::move(outcome_));
-}
-
-// --- datagrams ---
 
 DatagramRpcTransport::DatagramRpcTransport(EventLoop& loop, RpcTarget target,
                                            const TransportTimeouts& timeouts)

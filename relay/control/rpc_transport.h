@@ -1,5 +1,5 @@
-// JSON-RPC 2.0 requests, as Kamailio's module jsonrpcs answers them: over HTTP, or as datagrams to
-// its UNIX socket.
+// JSON-RPC 2.0 requests, as Kamailio's module jsonrpcs answers them: over HTTP
+// (http_transport.h), or as datagrams to its UNIX socket.
 #pragma once
 
 #include <memory>
@@ -8,10 +8,8 @@
 #include <vector>
 
 #include "relay/base/unique_fd.h"
+#include "relay/control/http_transport.h"
 #include "relay/control/notify_transport.h"
-
-struct evhttp_connection;
-struct evhttp_request;
 
 namespace relay {
 
@@ -19,29 +17,7 @@ std::string rpc_request(std::string_view method, const std::vector<std::string>&
                         uint64_t id);
 // What a reply says: a result, an error, or something else (in doubt).
 DeliveryOutcome read_rpc_reply(std::string_view body);
-
-class HttpRpcTransport final : public NotifyTransport {
- public:
-  HttpRpcTransport(EventLoop& loop, RpcTarget target, const TransportTimeouts& timeouts);
-  ~HttpRpcTransport() override;
-
-  void send(std::string bytes, Done done) override;
-  size_t batch_bytes() const override { return 0; }
-
- private:
-  bool start(const std::string& body);
-  static void on_reply(evhttp_request* request, void* transport);
-  void report();
-  void close();
-
-  EventLoop& loop_;
-  const RpcTarget target_;
-  const TransportTimeouts timeouts_;
-  evhttp_connection* connection_ = nullptr;
-  DeliveryOutcome outcome_;
-  Done done_;
-  Timer report_;
-};
+HttpManner http_rpc_manner();
 
 class DatagramRpcTransport final : public NotifyTransport {
  public:

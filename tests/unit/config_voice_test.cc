@@ -12,6 +12,9 @@ constexpr const char* kProfiles = R"(
 sessions_max = 7
 starts_per_minute = 8
 payload_types = ["111=none", "96=L16/16000"]
+webhook = ["http://192.0.2.1/hook", "http://example.com:8080/"]
+webhook_headers = ["Authorization: Bearer ${env:HOOK_TOKEN}"]
+notify = true
 [voice.bot]
 driver = "twilio"
 url = "wss://bot.example.net/stream"
@@ -78,6 +81,13 @@ TEST_CASE("voice profiles: every key") {
   CHECK(voice.payload_types[0].encoding == "none");
   CHECK(voice.payload_types[1].encoding == "L16/16000");
   CHECK(contains(voice.payload_types[1].source, "relay.toml:5: voice.payload_types"));
+  REQUIRE(voice.webhooks.size() == 2);
+  CHECK(voice.webhooks[1].url == "http://example.com:8080/");
+  CHECK(contains(voice.webhooks[1].source, "relay.toml:6: voice.webhook"));
+  CHECK(voice.webhook_headers ==
+        std::vector<VoiceParameter>{{"Authorization", "Bearer ${env:HOOK_TOKEN}"}});
+  CHECK(contains(voice.webhook_headers_source, "relay.toml:7: voice.webhook_headers"));
+  CHECK(voice.notify);
   REQUIRE(voice.profiles.size() == 6);
   const auto find = [&](const std::string& name) {
     for (const VoiceProfileConfig& profile : voice.profiles) {
@@ -140,6 +150,16 @@ TEST_CASE("voice profiles: the command line wins, key by key") {
   CHECK(contains(error_of({"--voice=bot"}), "expected PROFILE.KEY=VALUE"));
   CHECK(contains(error_of({"--voice=bot.url=x"}), "expected a driver"));
   CHECK(contains(error_of({"--voice=bot.retries=x"}), "--voice bot.retries: \"x\""));
+}
+
+TEST_CASE("voice: one webhook needs no list, and what is none is refused") {
+  const VoiceConfig voice = voice_of("[voice]\nwebhook = \"http://192.0.2.1/\"\n");
+  REQUIRE(voice.webhooks.size() == 1);
+  CHECK(voice.webhooks[0].url == "http://192.0.2.1/");
+  CHECK_FALSE(voice.notify);
+  const TemporaryDirectory directory;
+  const std::string file = directory.write("relay.toml", "[voice]\nwebhook = [{}]\n");
+  CHECK(contains(error_of({"--config", file}), "relay.toml:2: voice.webhook: expected a string"));
 }
 
 TEST_CASE("voice profiles: what is refused") {

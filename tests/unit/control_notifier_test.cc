@@ -51,7 +51,7 @@ Endpoint unused_endpoint() {
 
 struct World {
   explicit World(const NotifierLimits& limits = quick_limits())
-      : notifier(std::make_unique<Notifier>(*loop, clock, counters, limits)) {
+      : notifier(std::make_unique<Notifier>(*loop, clock, timeout_counters(counters), limits)) {
     log_set_level(LogLevel::critical);
   }
   ~World() { log_set_level(LogLevel::warning); }

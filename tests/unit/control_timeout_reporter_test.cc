@@ -29,7 +29,7 @@ CommandOrigin origin(const std::string& peer, const std::string& local) {
 // A relay whose sessions time out after 5 s, a listener for lines and one for JSON-RPC.
 struct World {
   World(const std::vector<std::string>& options, bool all_to_rpc, bool all_to_lines = false)
-      : notifier(*loop, relay_clock, counters),
+      : notifier(*loop, relay_clock, timeout_counters(counters)),
         config(config_with(options, all_to_rpc, all_to_lines)),
         relay(config),
         reporter(config.startup, notifier, relay.sessions.table()) {
