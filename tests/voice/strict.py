@@ -2,8 +2,8 @@
 """Endpoints that check every field of what a driver sends: `strict.py MODE`.
 
 Prints its port, serves until its standard input ends, then prints a verdict: "good" and what was
-counted, or "WRONG:" and what broke which rule. Frames are put together and taken apart here from the
-tables of the services' documents, with nothing taken from the relay.
+counted, or "WRONG:" and what broke which rule. Frames are put together and taken apart here from
+the tables of the services' documents, with nothing taken from the relay.
 """
 import asyncio
 import base64
@@ -410,7 +410,8 @@ async def audiosocket(reader, writer, report):
         return kind, await reader.readexactly(size)
 
     def audio(kind, samples):
-        return struct.pack(">BH", kind, 2 * len(samples)) + struct.pack(f"<{len(samples)}h", *samples)
+        payload = struct.pack(f"<{len(samples)}h", *samples)
+        return struct.pack(">BH", kind, len(payload)) + payload
 
     same(await record(), (0x01, CALL_UUID.bytes), "the first record")
     for _ in range(5):
