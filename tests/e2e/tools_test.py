@@ -99,6 +99,17 @@ def test_load(lab, *options):
           f"{report['window'].get('relay_us_per_packet', 0):.1f} us of CPU each")
 
 
+def test_find_max(lab, socket):
+    """No delay keeps to a limit of a nanosecond, so that the search ends in few runs."""
+    done = lab.inside([LOAD, "-s", socket, "--calls", "2", "--duration", "0.2", "--find-max",
+                       "--max-p99-us", "0.001", "--json"])
+    found = json.loads(done.stdout)
+    check(done.returncode == 1 and found["max_calls"] == 0, f"a limit nobody keeps: {found}")
+    check([each["calls"] for each in found["tries"]] == [2, 1], f"not bisected: {found['tries']}")
+    check(all("p99 of the delay" in each["broken"][0] for each in found["tries"]),
+          f"the limit is not named: {found['tries']}")
+
+
 def main():
     with tempfile.TemporaryDirectory() as directory, Lab(directory) as lab:
         lab.wait_until_it_answers()
@@ -107,6 +118,8 @@ def main():
         test_load(lab, "-s", lab.sockets[2], "--nat")
         test_load(lab, "-s", lab.sockets[4], "--endpoint-address", "127.0.0.2",
                   "--endpoint-address", "127.0.0.3")
+        test_load(lab, "-s", lab.sockets[0], "--profile", "video", "--nat-share", "50")
+        test_find_max(lab, lab.sockets[0])
         listed = json.loads(lab.ctl(lab.sockets[0], "--json", "sessions").stdout)["sessions"]
         # Deleted by a D that names a to-tag, a session lingers for a further branch of a fork.
         left = [session for session in listed if not session.get("lingering")]

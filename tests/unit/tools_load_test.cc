@@ -1,12 +1,16 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "tools/rtpp-load/bencode.h"
 #include "tools/rtpp-load/histogram.h"
+#include "tools/rtpp-load/knee_search.h"
 #include "tools/rtpp-load/load_options.h"
 #include "tools/rtpp-load/media_engine.h"
+#include "tools/rtpp-load/media_profile.h"
 #include "tools/rtpp-load/probe.h"
 #include "tools/rtpp-load/sequence_tracker.h"
 #include "tools/rtpp-load/signalling.h"
@@ -110,10 +114,11 @@ TEST_CASE("a probe is read back as it was written, and nothing else is") {
   probe.sequence = 70'000;
   probe.sent_ns = 1'700'000'000'123'456'789;
   std::vector<uint8_t> rtp(kRtpHeaderBytes + 160);
-  write_rtp_probe(rtp, probe, 160);
+  write_rtp_probe(rtp, probe, {96, true, 160});
   CHECK(read_probe(rtp, ProbeKind::rtp) == probe);
   CHECK_FALSE(read_probe(rtp, ProbeKind::rtcp));
   CHECK(rtp[0] == 0x80);
+  CHECK(rtp[1] == (0x80 | 96));
   CHECK((rtp[2] << 8 | rtp[3]) == (70'000 & 0xFFFF));
 
   probe.kind = ProbeKind::rtcp;
@@ -312,6 +317,7 @@ TEST_CASE("phones that hear each other lose nothing") {
   Call first = direct_call(maker, 0);
   Call second = direct_call(maker, 1);
   MediaEngine media(quick_media(2));
+  media.measure_times();
   media.start_call(first);
   media.start_call(second);
   const MediaCounters counters = run_until_drained(media);
@@ -320,6 +326,7 @@ TEST_CASE("phones that hear each other lose nothing") {
   CHECK(counters.lost() == 0);
   CHECK(counters.misdelivered + counters.wrong_source + counters.foreign == 0);
   CHECK(media.times().one_way_delay.count() == counters.delivered);
+  CHECK(media.times().delay_variation.count() > 0);
 }
 
 TEST_CASE("a packet that goes to another call or comes from elsewhere is found out") {
@@ -372,6 +379,90 @@ TEST_CASE("limits that were passed are named with both figures") {
     CHECK(limits_passed(c.thresholds, report) == c.expected);
   }
   CHECK(limits_passed({0.0, 0.0, {}}, LoadReport{}).empty());
+}
+
+TEST_CASE("each profile sends what its kind sends, the same in each run") {
+  for (const auto profile : {MediaProfile::g711, MediaProfile::opus, MediaProfile::video}) {
+    CAPTURE(name_of(profile));
+    CHECK(parse_media_profile(name_of(profile)) == profile);
+    int pauses = 0, full = 0, packets_at_most = 0;
+    std::set<int> sizes;
+    for (uint32_t turn = 0; turn < 5000; ++turn) {
+      const Turn sent = turn_of(profile, 7, turn, 160);
+      CHECK(sent.last_bytes == turn_of(profile, 7, turn, 160).last_bytes);
+      packets_at_most = std::max(packets_at_most, sent.packets);
+      if (sent.packets == 0) {
+        ++pauses;
+        continue;
+      }
+      if (sent.packets > 1 && sent.payload_bytes == kPayloadBytesMtu) ++full;
+      sizes.insert(sent.last_bytes);
+    }
+    CHECK(*sizes.begin() >= static_cast<int>(kProbeBytes));
+    CHECK(*sizes.rbegin() <= kPayloadBytesMtu);
+    CHECK((pauses > 0) == (profile == MediaProfile::opus));
+    CHECK((full > 0) == (profile == MediaProfile::video));
+    CHECK(packets_at_most == (profile == MediaProfile::video ? 12 : 1));
+    CHECK((sizes.size() > 1) == (profile != MediaProfile::g711));
+  }
+  CHECK_FALSE(parse_media_profile("g729"));
+}
+
+TEST_CASE("the most calls within the limits are found within 5 %") {
+  struct Case {
+    std::string description;
+    uint32_t first, most, limit;
+    uint32_t at_least, at_most;
+    bool ended_at_most;
+  };
+  const std::vector<Case> cases = {
+      {"above the first", 100, 50'000, 1234, 1170, 1234, false},
+      {"below the first", 1000, 50'000, 77, 73, 77, false},
+      {"none", 100, 50'000, 0, 0, 0, false},
+      {"one", 100, 50'000, 1, 1, 1, false},
+      {"more than there is room for", 100, 700, 9999, 700, 700, true},
+      {"exactly what there is room for", 100, 100, 100, 100, 100, true},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(c.description);
+    KneeSearch search(c.first, c.most);
+    int tries = 0;
+    while (const auto calls = search.next()) {
+      REQUIRE(++tries < 40);
+      REQUIRE(*calls >= 1);
+      REQUIRE(*calls <= c.most);
+      search.record(*calls <= c.limit);
+    }
+    CHECK(search.most_kept() >= c.at_least);
+    CHECK(search.most_kept() <= c.at_most);
+    CHECK(search.ended_at_most() == c.ended_at_most);
+  }
+}
+
+TEST_CASE("phones have the addresses that follow, and a share of them is behind NAT") {
+  CHECK(address_above(*IpAddress::parse("192.0.2.255"), 1).to_string() == "192.0.3.0");
+  CHECK(address_above(*IpAddress::parse("2001:db8::ffff"), 1).to_string() == "2001:db8::1:0");
+  PhoneSettings settings;
+  settings.addresses = {*IpAddress::parse("127.0.0.1"), *IpAddress::parse("127.0.0.1")};
+  settings.addresses_a_side = 3;
+  settings.nat_percent = 50;
+  PhoneMaker maker(settings);
+  std::set<std::string> addresses;
+  int behind_nat = 0;
+  for (uint32_t i = 0; i < 50; ++i) {
+    Call call;
+    call.index = i;
+    REQUIRE(maker.open(call));
+    for (const Phone& phone : call.phones) {
+      addresses.insert(phone.signalled.address.to_string());
+      SocketAddress bound;
+      REQUIRE(::getsockname(phone.rtp.get(), bound.get(), &bound.length) == 0);
+      if (to_endpoint(bound) != phone.signalled) ++behind_nat;
+    }
+  }
+  CHECK(addresses == std::set<std::string>{"127.0.0.1", "127.0.0.2", "127.0.0.3"});
+  CHECK(behind_nat == 50);
+  CHECK(calls_that_fit(settings) <= 3 * 25'000 / 4 / 2);
 }
 
 }  // namespace relay::tools

@@ -20,7 +20,9 @@ struct LoadOptions {
   uint32_t calls = 100;
   double duration_s = 10;
   double rate_per_s = 100;  // new calls
-  int ptime_ms = 20;
+  bool poisson = false;     // new calls come at random, not evenly
+  MediaProfile profile = MediaProfile::g711;
+  int ptime_ms = 0;  // zero: the profile's
   int payload_bytes = 160;
   PhoneSettings phones;
   int threads = 1;

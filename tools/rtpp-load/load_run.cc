@@ -28,7 +28,8 @@ class LoadRun {
         ramp_timer_(loop_, [this] { start_due_calls(); }),
         phase_timer_(loop_, [this] { next_phase(); }),
         progress_timer_(loop_, [this] { show_progress(); }),
-        signals_(loop_, [this] { interrupt(); }) {}
+        signals_(loop_, [this] { interrupt(); }),
+        gap_s_(options.rate_per_s) {}
 
   Result<LoadReport> run();
 
@@ -67,6 +68,9 @@ class LoadRun {
 
   Phase phase_ = Phase::ramp;
   Instant ramp_began_{};
+  double next_due_s_ = 0;
+  std::mt19937 random_{1};  // the same arrivals in each run
+  std::exponential_distribution<double> gap_s_;
   uint32_t next_call_ = 0;
   uint32_t busy_ = 0;  // set-ups or tear-downs under way
   size_t next_tear_down_ = 0;
@@ -97,11 +101,12 @@ Result<void> LoadRun::prepare() {
   media.run = run;
   media.calls = options_.calls;
   media.threads = options_.threads;
+  media.profile = options_.profile;
   media.ptime_ms = options_.ptime_ms;
   media.payload_bytes = options_.payload_bytes;
   media.rtcp = options_.phones.rtcp;
-  if (options_.phones.nat) {
-    media.warm_up_packets = kNatWarmUpMs / static_cast<uint32_t>(options_.ptime_ms);
+  if (options_.phones.nat_percent > 0) {
+    media.warm_up_turns = kNatWarmUpMs / static_cast<uint32_t>(options_.ptime_ms);
   }
   media_ = std::make_unique<MediaEngine>(media);
   return {};
@@ -125,9 +130,9 @@ Result<LoadReport> LoadRun::run() {
 void LoadRun::start_due_calls() {
   if (nobody_answers()) next_call_ = options_.calls;
   const double elapsed_s = std::chrono::duration<double>(steady_now() - ramp_began_).count();
-  const double due = elapsed_s * options_.rate_per_s;
-  while (next_call_ < options_.calls && next_call_ < due && busy_ < options_.in_flight) {
+  while (next_call_ < options_.calls && next_due_s_ <= elapsed_s && busy_ < options_.in_flight) {
     set_up(calls_[next_call_++]);
+    next_due_s_ += options_.poisson ? gap_s_(random_) : 1 / options_.rate_per_s;
   }
   if (next_call_ == options_.calls && busy_ == 0) enter_settle();
 }
@@ -150,7 +155,7 @@ void LoadRun::enter_settle() {
   ramp_timer_.stop();
   if (report_.calls_up == 0) return enter_drain();
   phase_ = Phase::settle;
-  phase_timer_.start(milliseconds(500 + (options_.phones.nat ? kNatWarmUpMs : 0)));
+  phase_timer_.start(milliseconds(500 + (options_.phones.nat_percent > 0 ? kNatWarmUpMs : 0)));
 }
 
 void LoadRun::next_phase() {
@@ -176,6 +181,7 @@ void LoadRun::next_phase() {
 
 void LoadRun::enter_window() {
   phase_ = Phase::window;
+  media_->measure_times();
   meter_.begin(counters(), signalling_->counters().commands);
   phase_timer_.start(
       std::chrono::ceil<milliseconds>(std::chrono::duration<double>(options_.duration_s)));
@@ -231,10 +237,15 @@ void LoadRun::interrupt() {
 }
 
 void LoadRun::show_progress() const {
+  constexpr size_t kWidth = 24;
   const MediaCounters now = counters();
-  fmt::print(stderr, "\rcalls {}/{}  failed {}  sent {}  arrived {}  misdelivered {}   ",
-             report_.calls_up, options_.calls, report_.calls_failed, now.sent, now.arrived,
-             now.misdelivered);
+  const double elapsed_s = std::chrono::duration<double>(steady_now() - ramp_began_).count();
+  const double total_s = options_.calls / options_.rate_per_s + options_.duration_s + 1;
+  const double done = phase_ < Phase::drain ? std::min(elapsed_s / total_s, 0.99) : 1;
+  const auto filled = static_cast<size_t>(done * kWidth);
+  fmt::print(stderr, "\r[{:-<{}}] {:3.0f} %  {}/{} calls, {} failed  {} packets, {} under way   ",
+             std::string(filled, '#'), kWidth, 100 * done, report_.calls_up, options_.calls,
+             report_.calls_failed, now.sent, now.lost());
 }
 
 }  // namespace

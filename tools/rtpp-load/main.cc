@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <string>
 
+#include "tools/rtpp-load/find_max.h"
 #include "tools/rtpp-load/load_run.h"
 #include "tools/rtpp-load/probe.h"
 #include "tools/rtpp-load/report.h"
@@ -20,12 +21,45 @@ struct Arguments {
   LoadOptions load;
   std::string socket = "udp:127.0.0.1:22222";
   std::string protocol = "rtpproxy";
+  std::string profile = "g711";
+  std::string arrival = "even";
   std::vector<std::string> endpoint_addresses = {"127.0.0.1"};
   std::string relay_address;
+  bool nat = false;
   bool json = false;
   bool fail_on_loss = false;
+  bool find_max = false;
   Thresholds thresholds;
 };
+
+void add_media_options(CLI::App& app, Arguments& arguments) {
+  LoadOptions& load = arguments.load;
+  app.add_option("--profile", arguments.profile,
+                 "g711; opus: speech with pauses; video: bursts of full packets")
+      ->check(CLI::IsMember({"g711", "opus", "video"}))
+      ->capture_default_str();
+  app.add_option(
+         "--ptime", load.ptime_ms,
+         "Milliseconds of speech in a packet, or between two pictures; default: the profile's")
+      ->check(CLI::Range(1, 200));
+  app.add_option("--payload", load.payload_bytes, "Bytes behind the RTP header of G.711")
+      ->check(CLI::Range(int{kProbeBytes}, int{kPacketBytesMax - kRtpHeaderBytes}))
+      ->capture_default_str();
+  app.add_option("--endpoint-address", arguments.endpoint_addresses,
+                 "Address of the phones; given twice, of phones A and of phones B")
+      ->expected(1, 2)
+      ->capture_default_str();
+  app.add_flag("--rtcp", load.phones.rtcp, "Send RTCP too, every 5 s");
+  app.add_option("--addresses", load.phones.addresses_a_side,
+                 "How many addresses the phones of a side have: this one and those that follow")
+      ->check(CLI::Range(1, 4096))
+      ->capture_default_str();
+  app.add_option("--nat-share", load.phones.nat_percent,
+                 "Percent of the phones that send from another port than the one signalled")
+      ->check(CLI::Range(0, 100))
+      ->capture_default_str();
+  app.add_flag("--nat", arguments.nat, "The same as --nat-share 100");
+}
 
 void add_options(CLI::App& app, Arguments& arguments) {
   LoadOptions& load = arguments.load;
@@ -35,7 +69,7 @@ void add_options(CLI::App& app, Arguments& arguments) {
       ->check(CLI::IsMember({"rtpproxy", "ng"}))
       ->capture_default_str();
   app.add_option("--calls", load.calls, "Calls at the same time")
-      ->check(CLI::Range(1, 10000))
+      ->check(CLI::Range(1, 50000))
       ->capture_default_str();
   app.add_option("--duration", load.duration_s, "Seconds to measure, once all calls are up")
       ->check(CLI::PositiveNumber)
@@ -43,18 +77,9 @@ void add_options(CLI::App& app, Arguments& arguments) {
   app.add_option("--rate", load.rate_per_s, "New calls a second")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  app.add_option("--ptime", load.ptime_ms, "Milliseconds of speech in a packet")
-      ->check(CLI::Range(1, 200))
+  app.add_option("--arrival", arguments.arrival, "New calls come even or at random (poisson)")
+      ->check(CLI::IsMember({"even", "poisson"}))
       ->capture_default_str();
-  app.add_option("--payload", load.payload_bytes, "Bytes behind the RTP header")
-      ->check(CLI::Range(int{kProbeBytes}, int{kPacketBytesMax - kRtpHeaderBytes}))
-      ->capture_default_str();
-  app.add_option("--endpoint-address", arguments.endpoint_addresses,
-                 "Address of the phones; given twice, of phones A and of phones B")
-      ->expected(1, 2)
-      ->capture_default_str();
-  app.add_flag("--rtcp", load.phones.rtcp, "Send RTCP too, every 5 s");
-  app.add_flag("--nat", load.phones.nat, "Send from another port than the one signalled");
   app.add_option("--modifiers", load.signalling.modifiers, "Letters behind U and L");
   app.add_option("--relay-address", arguments.relay_address,
                  "Where media goes if the relay answers a port alone; default: the socket's host");
@@ -71,6 +96,8 @@ void add_options(CLI::App& app, Arguments& arguments) {
       ->capture_default_str();
   app.add_option("--pid", load.pids, "Processes of the relay, to measure their CPU and memory")
       ->check(CLI::PositiveNumber);
+  app.add_flag("--find-max", arguments.find_max,
+               "Find the most calls within --max-loss and --max-p99-us, beginning with --calls");
   app.add_flag("--json", arguments.json, "Report as one JSON object");
   app.add_flag("--fail-on-loss", arguments.fail_on_loss,
                "Exit status 1 if a packet was lost or went astray");
@@ -96,6 +123,10 @@ Result<void> complete(Arguments& arguments) {
   if (!socket) return tl::unexpected(socket.error());
   load.socket = *socket;
   load.ng = arguments.protocol == "ng";
+  load.profile = *parse_media_profile(arguments.profile);
+  load.poisson = arguments.arrival == "poisson";
+  if (load.ptime_ms == 0) load.ptime_ms = traits_of(load.profile).ptime_ms;
+  if (arguments.nat) load.phones.nat_percent = 100;
   for (size_t side = 0; side < 2; ++side) {
     const std::string& text =
         arguments.endpoint_addresses[std::min(side, arguments.endpoint_addresses.size() - 1)];
@@ -115,6 +146,9 @@ Result<void> complete(Arguments& arguments) {
     const auto host = resolve(load.socket);
     if (!host) return tl::unexpected(host.error());
     load.signalling.relay_address = host->address;
+  }
+  if (arguments.find_max && load.control_only) {
+    return fail("--find-max: it needs media, so expected no --control-only");
   }
   if (load.standing > 0 && !load.control_only) {
     return fail("--standing: expected --control-only with it");
@@ -145,11 +179,23 @@ int usage_error(const std::string& message) {
   return static_cast<int>(ExitCode::usage);
 }
 
+int run_find_max(const Arguments& arguments) {
+  const auto found = find_max(arguments.load, arguments.thresholds);
+  if (!found) return usage_error(found.error().message);
+  fmt::print("{}", arguments.json ? found_max_json(arguments.load, *found) + "\n"
+                                  : found_max_table(*found));
+  if (!found->tries.empty() && found->tries.back().report.signalling.commands == 0) {
+    return static_cast<int>(ExitCode::no_answer);
+  }
+  return static_cast<int>(found->calls > 0 ? ExitCode::ok : ExitCode::failed);
+}
+
 int run(int argc, char** argv) {
   CLI::App app("Makes calls through an RTP relay and tells what became of every packet.",
                "rtpp-load");
   Arguments arguments;
   add_options(app, arguments);
+  add_media_options(app, arguments);
   add_thresholds(app, arguments.thresholds);
   try {
     app.parse(argc, argv);
@@ -159,6 +205,7 @@ int run(int argc, char** argv) {
     return usage_error(error.what());
   }
   if (const auto ok = complete(arguments); !ok) return usage_error(ok.error().message);
+  if (arguments.find_max) return run_find_max(arguments);
   const auto report =
       arguments.load.control_only ? run_commands(arguments.load) : run_calls(arguments.load);
   if (!report) {

@@ -32,6 +32,10 @@ void MediaEngine::start_call(Call& call) {
   RELAY_ASSERT(threads_[call.index % threads_.size()]->start_call(&call));
 }
 
+void MediaEngine::measure_times() {
+  for (const auto& thread : threads_) thread->measure_times();
+}
+
 void MediaEngine::stop_sending() {
   for (const auto& thread : threads_) thread->stop_sending();
 }
@@ -50,6 +54,7 @@ MediaTimes MediaEngine::times() const {
   MediaTimes sum;
   for (const auto& thread : threads_) {
     sum.one_way_delay.merge(thread->times().one_way_delay);
+    sum.delay_variation.merge(thread->times().delay_variation);
     sum.send_lateness.merge(thread->times().send_lateness);
   }
   return sum;

@@ -8,6 +8,7 @@
 
 #include "relay/base/clock.h"
 #include "tools/rtpp-load/histogram.h"
+#include "tools/rtpp-load/media_profile.h"
 #include "tools/rtpp-load/phone.h"
 
 namespace relay::tools {
@@ -16,12 +17,13 @@ struct MediaSettings {
   uint32_t run = 0;  // distinguishes our packets from those of another run
   uint32_t calls = 0;
   int threads = 1;
+  MediaProfile profile = MediaProfile::g711;
   int ptime_ms = 20;
   int payload_bytes = 160;
   bool rtcp = false;
-  // The first packets of each stream, which are not counted for loss: behind NAT they are lost
-  // until the relay has learnt where the other phone is.
-  uint32_t warm_up_packets = 0;
+  // The first turns of each stream, which are not counted for loss: behind NAT they are lost until
+  // the relay has learnt where the other phone is.
+  uint32_t warm_up_turns = 0;
 };
 
 // RTP and RTCP together, both directions.
@@ -41,8 +43,12 @@ struct MediaCounters {
   void add(const MediaCounters& other);
 };
 
+// Of the time since measure_times().
 struct MediaTimes {
   Histogram one_way_delay;  // from sendto() to the kernel's receive stamp
+  // Between a packet's delay and that of the one before it in its stream: the jitter that was
+  // added.
+  Histogram delay_variation;
   Histogram send_lateness;  // of our own schedule: how late the generator itself was
 };
 
@@ -55,6 +61,7 @@ class MediaEngine {
 
   // Control thread. The call's phones start to send at once; `call` outlives the engine.
   void start_call(Call& call);
+  void measure_times();
   // No packet is sent any more; what arrives is still judged.
   void stop_sending();
   // Ends the threads after a last look at every socket.

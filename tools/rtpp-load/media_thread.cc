@@ -9,7 +9,9 @@
 #include <sys/prctl.h>
 #include <time.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 
 #include "relay/base/assert.h"
 
@@ -19,7 +21,6 @@ namespace {
 constexpr int64_t kSlotNs = 250'000;
 constexpr uint64_t kSlotsAReceive = 4;
 constexpr uint64_t kSlotsARtcpInterval = 5'000'000'000 / kSlotNs;
-constexpr int kSamplesPerMs = 8;
 constexpr size_t kBatch = 8;
 constexpr int kEvents = 512;
 
@@ -77,7 +78,8 @@ MediaThread::MediaThread(const MediaSettings& settings, Instant epoch)
       started_(1 << 15),
       wheel_(static_cast<size_t>(settings.ptime_ms * 1'000'000 / kSlotNs)),
       rtcp_wheel_(kSlotsARtcpInterval),
-      rtp_packet_(kRtpHeaderBytes + static_cast<size_t>(settings.payload_bytes)),
+      rtp_packet_(kRtpHeaderBytes +
+                  static_cast<size_t>(std::max(settings.payload_bytes, kPayloadBytesMtu))),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)),
       batch_(std::make_unique<ReceiveBatch>()) {
   RELAY_ASSERT(epoll_.valid());
@@ -150,28 +152,44 @@ void MediaThread::send_slot(uint64_t slot, Instant due) {
   const auto& rtp = wheel_[slot % wheel_.size()];
   const auto& rtcp = rtcp_wheel_[slot % rtcp_wheel_.size()];
   if (rtp.empty() && rtcp.empty()) return;
-  times_.send_lateness.record((steady_now() - due).count());
-  for (Stream* stream : rtp) send(*stream);
-  for (Stream* stream : rtcp) send(*stream);
+  if (measures_times()) times_.send_lateness.record((steady_now() - due).count());
+  for (Stream* stream : rtp) send_turn(*stream);
+  for (Stream* stream : rtcp) send_turn(*stream);
 }
 
-void MediaThread::send(Stream& stream) {
+void MediaThread::send_turn(Stream& stream) {
+  const uint32_t turn_number = stream.next_turn++;
   Probe probe;
   probe.run = settings_.run;
   probe.call = stream.call->index;
   probe.direction = stream.side;
   probe.kind = stream.kind;
-  probe.warm_up = stream.next_sequence < settings_.warm_up_packets;
-  probe.sequence = stream.next_sequence++;
-  std::array<uint8_t, kRtcpBytes> rtcp_packet;
-  std::span<const uint8_t> packet = rtp_packet_;
-  probe.sent_ns = wall_now_ns();
-  if (stream.kind == ProbeKind::rtp) {
-    write_rtp_probe(rtp_packet_, probe, static_cast<uint32_t>(settings_.ptime_ms * kSamplesPerMs));
-  } else {
-    write_rtcp_probe(rtcp_packet, probe);
-    packet = rtcp_packet;
+  probe.warm_up = turn_number < settings_.warm_up_turns;
+  if (stream.kind == ProbeKind::rtcp) {
+    std::array<uint8_t, kRtcpBytes> packet;
+    probe.sequence = stream.next_sequence++;
+    probe.sent_ns = wall_now_ns();
+    write_rtcp_probe(packet, probe);
+    return send(stream, packet, probe.warm_up);
   }
+  const Turn turn = turn_of(settings_.profile, stream.call->index * 2 + stream.side, turn_number,
+                            settings_.payload_bytes);
+  const ProfileTraits& traits = traits_of(settings_.profile);
+  const uint32_t samples = static_cast<uint32_t>(settings_.ptime_ms) * traits.samples_per_ms;
+  for (int i = 1; i <= turn.packets; ++i) {
+    const bool last = i == turn.packets;
+    const int payload_bytes = last ? turn.last_bytes : turn.payload_bytes;
+    const auto packet =
+        std::span(rtp_packet_).first(kRtpHeaderBytes + static_cast<size_t>(payload_bytes));
+    probe.sequence = stream.next_sequence++;
+    probe.sent_ns = wall_now_ns();
+    write_rtp_probe(packet, probe,
+                    {traits.payload_type, last && turn.marker, turn_number * samples});
+    send(stream, packet, probe.warm_up);
+  }
+}
+
+void MediaThread::send(Stream& stream, std::span<const uint8_t> packet, bool warm_up) {
   const ssize_t sent =
       ::sendto(stream.fd, packet.data(), packet.size(), 0, stream.relay.get(), stream.relay.length);
   if (sent < 0) {
@@ -179,7 +197,7 @@ void MediaThread::send(Stream& stream) {
     return;
   }
   ++counters_.sent;
-  if (!probe.warm_up) ++counters_.expected;
+  if (!warm_up) ++counters_.expected;
 }
 
 void MediaThread::receive_all() {
@@ -225,7 +243,14 @@ void MediaThread::judge(Stream& stream, std::span<const uint8_t> packet, const s
     ++counters_.duplicated;
     return;
   }
-  times_.one_way_delay.record(arrived_ns - probe->sent_ns);
+  if (measures_times()) {
+    const int64_t delay_ns = arrived_ns - probe->sent_ns;
+    times_.one_way_delay.record(delay_ns);
+    if (stream.last_delay_ns) {
+      times_.delay_variation.record(std::abs(delay_ns - *stream.last_delay_ns));
+    }
+    stream.last_delay_ns = delay_ns;
+  }
   if (arrival == SequenceTracker::Arrival::reordered) ++counters_.reordered;
   if (!probe->warm_up) ++counters_.delivered;
 }

@@ -5,6 +5,7 @@
 #include <array>
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -24,6 +25,7 @@ class MediaThread {
   ~MediaThread();
 
   bool start_call(Call* call) { return started_.push(std::move(call)); }
+  void measure_times() { measuring_times_.store(true, std::memory_order_relaxed); }
   void stop_sending() { sending_.store(false, std::memory_order_release); }
   void finish();
   MediaCounters counters() const { return published_.load(); }
@@ -38,7 +40,9 @@ class MediaThread {
     int fd = -1;
     SocketAddress relay;     // where it sends
     Endpoint expected_from;  // where it should hear from: the same place
+    uint32_t next_turn = 0;
     uint32_t next_sequence = 0;
+    std::optional<int64_t> last_delay_ns;
     SequenceTracker heard;
   };
   struct ReceiveBatch;
@@ -48,7 +52,9 @@ class MediaThread {
   void admit(const Call& call);
   void add_stream(const Call& call, uint8_t side, ProbeKind kind);
   void send_slot(uint64_t slot, Instant due);
-  void send(Stream& stream);
+  void send_turn(Stream& stream);
+  void send(Stream& stream, std::span<const uint8_t> packet, bool warm_up);
+  bool measures_times() const { return measuring_times_.load(std::memory_order_relaxed); }
   void receive_all();
   void receive(Stream& stream);
   void judge(Stream& stream, std::span<const uint8_t> packet, const sockaddr* from,
@@ -58,6 +64,7 @@ class MediaThread {
   const MediaSettings settings_;
   const Instant epoch_;
   SpscRing<Call*> started_;
+  std::atomic<bool> measuring_times_{false};
   std::atomic<bool> sending_{true};
   std::atomic<bool> finishing_{false};
   Published<MediaCounters> published_;

@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <cstring>
 
 namespace relay::tools {
 namespace {
@@ -33,26 +34,58 @@ uint64_t descriptors_a_call(bool rtcp) {
   return rtcp ? 4 : 2;
 }
 
+uint64_t with_descriptors(uint64_t descriptors, bool rtcp) {
+  return (std::max(descriptors, kOtherDescriptors) - kOtherDescriptors) / descriptors_a_call(rtcp);
+}
+
+// The signalled one and that of its RTCP, and behind NAT as many again.
+uint32_t ports_a_phone(const PhoneSettings& settings) {
+  return settings.nat_percent > 0 ? 4 : 2;
+}
+
 }  // namespace
+
+IpAddress address_above(const IpAddress& address, uint32_t by) {
+  const auto& bytes = address.bytes();
+  const size_t at = address.is_ipv6() ? 12 : 0;
+  uint32_t last = 0;
+  for (size_t i = 0; i < 4; ++i) last = last << 8 | bytes[at + i];
+  last = htonl(last + by);
+  if (!address.is_ipv6()) return IpAddress::from_ipv4(in_addr{last});
+  in6_addr above{};
+  std::copy(bytes.begin(), bytes.end(), above.s6_addr);
+  std::memcpy(&above.s6_addr[12], &last, sizeof last);
+  return IpAddress::from_ipv6(above);
+}
+
+PhoneMaker::PhoneMaker(const PhoneSettings& settings)
+    : settings_(settings),
+      next_ports_{std::vector<uint32_t>(settings.addresses_a_side, kFirstPort),
+                  std::vector<uint32_t>(settings.addresses_a_side, kFirstPort)} {}
 
 Result<void> PhoneMaker::open(Call& call) {
   for (size_t side = 0; side < 2; ++side) {
-    if (const auto opened = open_phone(call.phones[side], side); !opened) return opened;
+    const auto opened = open_phone(call.phones[side], call.index, side);
+    if (!opened) return opened;
   }
   return {};
 }
 
-Result<void> PhoneMaker::open_phone(Phone& phone, size_t side) {
+Result<void> PhoneMaker::open_phone(Phone& phone, uint32_t index, size_t side) {
   // Both phones on one address take turns in its ports.
   const bool shared = settings_.addresses[0] == settings_.addresses[1];
-  uint32_t& next = next_port_[shared ? 0 : side];
-  const uint32_t step = settings_.nat ? 4 : 2;
+  const uint32_t which = index % settings_.addresses_a_side;
+  const IpAddress address = address_above(settings_.addresses[side], which);
+  uint32_t& next = next_ports_[shared ? 0 : side][which];
+  // Spread over the calls, both phones of one call being behind NAT or not by themselves.
+  const bool nat = (index * 2 + side) * 37 % 100 < settings_.nat_percent;
+  const uint32_t step = ports_a_phone(settings_);
   for (uint32_t tried = 0; tried <= (kLastPort - kFirstPort) / step; ++tried) {
     if (next + step - 1 > kLastPort) next = kFirstPort;
     const auto signalled_port = static_cast<uint16_t>(next);
     next += step;
-    phone.signalled = {settings_.addresses[side], signalled_port};
-    const Endpoint local = *phone.signalled.with_port_offset(settings_.nat ? 2 : 0);
+    phone.signalled = {address, signalled_port};
+    const Endpoint local = *phone.signalled.with_port_offset(nat ? 2 : 0);
     phone.rtp = bound_socket(local);
     if (!phone.rtp && errno != EADDRINUSE) {
       return fail_errno(fmt::format("phone address {} cannot be used", local.to_string()));
@@ -61,11 +94,21 @@ Result<void> PhoneMaker::open_phone(Phone& phone, size_t side) {
     if (phone.rtp && (phone.rtcp || !settings_.rtcp)) return {};
   }
   return fail(fmt::format("no free port between {} and {} on {}", kFirstPort, kLastPort,
-                          settings_.addresses[side].to_string()));
+                          address.to_string()));
 }
 
 uint64_t descriptors_needed(uint64_t calls, bool rtcp) {
   return calls * descriptors_a_call(rtcp) + kOtherDescriptors;
+}
+
+uint64_t calls_that_fit(const PhoneSettings& settings) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
+  const uint64_t ports = kLastPort - kFirstPort + 1;
+  const uint64_t phones_an_address = ports / ports_a_phone(settings);
+  const uint64_t phones = phones_an_address * settings.addresses_a_side;
+  return std::min(with_descriptors(limit.rlim_max, settings.rtcp),
+                  settings.addresses[0] == settings.addresses[1] ? phones / 2 : phones);
 }
 
 Result<void> reserve_descriptors(uint64_t calls, bool rtcp) {
@@ -73,11 +116,10 @@ Result<void> reserve_descriptors(uint64_t calls, bool rtcp) {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return fail_errno("getrlimit");
   if (needed > limit.rlim_max) {
-    const uint64_t room = std::max<uint64_t>(limit.rlim_max, kOtherDescriptors) - kOtherDescriptors;
     return fail(
         fmt::format("{} calls need {} descriptors and this process may have {}: "
                     "expected at most {} calls",
-                    calls, needed, limit.rlim_max, room / descriptors_a_call(rtcp)));
+                    calls, needed, limit.rlim_max, with_descriptors(limit.rlim_max, rtcp)));
   }
   if (needed > limit.rlim_cur) {
     limit.rlim_cur = needed;

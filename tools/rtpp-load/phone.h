@@ -30,25 +30,31 @@ struct Call {
 
 struct PhoneSettings {
   std::array<IpAddress, 2> addresses;  // of phones A and B
+  uint32_t addresses_a_side = 1;       // these and the ones that follow them
   bool rtcp = false;
-  bool nat = false;  // send from two ports above what is signalled
+  uint32_t nat_percent = 0;  // of the phones send from two ports above what is signalled
 };
 
 // Gives out ports from 10000 to 34999, where relays do not have theirs.
 class PhoneMaker {
  public:
-  explicit PhoneMaker(const PhoneSettings& settings) : settings_(settings) {}
+  explicit PhoneMaker(const PhoneSettings& settings);
   Result<void> open(Call& call);
 
  private:
-  Result<void> open_phone(Phone& phone, size_t side);
+  Result<void> open_phone(Phone& phone, uint32_t index, size_t side);
   const PhoneSettings settings_;
-  uint32_t next_port_[2] = {10000, 10002};
+  std::array<std::vector<uint32_t>, 2> next_ports_;  // one an address
 };
+
+// The address `by` above; of IPv6 only the last four bytes change.
+IpAddress address_above(const IpAddress& address, uint32_t by);
 
 // Descriptors that `calls` calls take in all, control and program included.
 uint64_t descriptors_needed(uint64_t calls, bool rtcp);
 // Raises the soft limit as far as needed; an error says how many calls would fit.
 Result<void> reserve_descriptors(uint64_t calls, bool rtcp);
+// How many calls there are descriptors and ports for.
+uint64_t calls_that_fit(const PhoneSettings& settings);
 
 }  // namespace relay::tools

@@ -44,12 +44,12 @@ uint32_t ssrc_of(const Probe& probe) {
   return probe.run ^ (probe.call * 2 + probe.direction) * 0x9E3779B1U;
 }
 
-void write_rtp_probe(std::span<uint8_t> packet, const Probe& probe, uint32_t samples_per_packet) {
+void write_rtp_probe(std::span<uint8_t> packet, const Probe& probe, const RtpMarks& marks) {
   RELAY_ASSERT(packet.size() >= kRtpHeaderBytes + kProbeBytes);
   packet[0] = 0x80;
-  packet[1] = probe.sequence == 0 ? 0x80 : 0x00;
+  packet[1] = static_cast<uint8_t>((marks.marker ? 0x80 : 0) | marks.payload_type);
   put_be16(&packet[2], probe.sequence & 0xFFFF);
-  put_be32(&packet[4], probe.sequence * samples_per_packet);
+  put_be32(&packet[4], marks.timestamp);
   put_be32(&packet[8], ssrc_of(probe));
   write_probe(&packet[kRtpHeaderBytes], probe);
   std::fill(packet.begin() + kRtpHeaderBytes + kProbeBytes, packet.end(), uint8_t{0xFF});

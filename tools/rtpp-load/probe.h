@@ -27,8 +27,14 @@ inline constexpr size_t kProbeBytes = 32;
 inline constexpr size_t kRtcpBytes = 28 + 12 + kProbeBytes;  // SR, then APP with the probe
 inline constexpr size_t kPacketBytesMax = 1500;
 
-// `packet` gets an RTP packet with payload type 0; requires at least 12 + kProbeBytes.
-void write_rtp_probe(std::span<uint8_t> packet, const Probe& probe, uint32_t samples_per_packet);
+struct RtpMarks {
+  uint8_t payload_type = 0;
+  bool marker = false;
+  uint32_t timestamp = 0;
+};
+
+// `packet` gets an RTP packet; requires at least 12 + kProbeBytes.
+void write_rtp_probe(std::span<uint8_t> packet, const Probe& probe, const RtpMarks& marks);
 void write_rtcp_probe(std::array<uint8_t, kRtcpBytes>& packet, const Probe& probe);
 
 // Nothing for what is none of ours.

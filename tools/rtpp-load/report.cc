@@ -60,6 +60,7 @@ void add_media_rows(TextTable& table, const LoadReport& report) {
     table.add_row({"not taken by the kernel", fmt::format("{}", media.send_errors)});
   }
   table.add_row({"one-way delay", times_text(report.times.one_way_delay)});
+  table.add_row({"variation of the delay", times_text(report.times.delay_variation)});
   table.add_row({"lateness of the generator", times_text(report.times.send_lateness)});
 }
 
@@ -182,8 +183,10 @@ std::string report_json(const LoadOptions& options, const LoadReport& report) {
                         {"commands", signalling_json(report.standing->signalling)}};
   }
   if (!options.control_only) {
+    json["profile"] = name_of(options.profile);
     json["media"] = media_json(report.media);
     json["one_way_delay"] = times_json(report.times.one_way_delay);
+    json["delay_variation"] = times_json(report.times.delay_variation);
     json["send_lateness"] = times_json(report.times.send_lateness);
   }
   if (report.memory) {

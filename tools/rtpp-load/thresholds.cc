@@ -17,7 +17,7 @@ std::vector<std::string> limits_passed(const Thresholds& thresholds, const LoadR
                          double value) {
     if (!limit || value <= *limit) return;
     passed.push_back(
-        fmt::format("{} {:.4g} {}, at most {:g} {} allowed", what, value, unit, *limit, unit));
+        fmt::format("{} {:.6g} {}, at most {:g} {} allowed", what, value, unit, *limit, unit));
   };
   int64_t slowest_ns = report.signalling.latency.max_ns();
   if (report.standing) {
