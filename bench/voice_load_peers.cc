@@ -380,7 +380,7 @@ std::string to_json(Figures& figures) {
   };
   return fmt::format(
       R"({{"sent": {}, "heard": {}, "strange": {}, "p50_us": {:.0f}, "p90_us": {:.0f}, )"
-      R"("p99_us": {:.0f}, "p999_us": {:.0f}, "max_us": {:.0f}}})",
+      R"("p99_us": {:.0f}, "p99.9_us": {:.0f}, "max_us": {:.0f}}})",
       figures.sent.load(), delays.size(), figures.strange, quantile_us(0.5), quantile_us(0.9),
       quantile_us(0.99), quantile_us(0.999), quantile_us(1));
 }

@@ -21,7 +21,7 @@ async def test(lab):
     up, down = outside["up"], outside["down"]
     e2e.check(down["sent"] == down["heard"] > 0, f"of what the endpoint said: {down}")
     # What comes late on a busy machine has been filled in for, and is left out later.
-    e2e.check(up["heard"] >= 0.98 * up["sent"] > 0, f"of what the callers said: {up}")
+    e2e.check(up["heard"] >= 0.9 * up["sent"] > 0, f"of what the callers said: {up}")
     e2e.check(outside["dialogues"] == CALLS and not outside["closed"], f"dialogues: {outside}")
     e2e.check(not outside["gaps"] and not outside["ssrcs"], f"not one stream each: {outside}")
     failed = {key: n for key, n in inside["counters"].items()

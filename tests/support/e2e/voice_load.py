@@ -1,5 +1,5 @@
-"""Many calls at once, plain ones and such that speak with an AI endpoint, all on the loopback of the
-relay's host: rtpp-load makes the plain ones, voice_load_peers is the others' far ends."""
+"""Many calls at once, plain ones and such that speak with an AI endpoint, all on the loopback of
+the relay's host: rtpp-load makes the plain ones, voice_load_peers is the others' far ends."""
 
 import asyncio
 import json
@@ -75,6 +75,13 @@ class VoiceLoad:
               f"'{command}' was answered '{reply}'")
         return int(reply.split()[0])
 
+    async def _until_ended(self, timeout_s=20):
+        for _ in range(int(timeout_s / 0.1)):
+            if not json.loads(self.control.send("J voices"))["voices"]:
+                return
+            await asyncio.sleep(0.1)
+        check(False, f"there are voice sessions {timeout_s} s after the last call")
+
     async def voices(self, calls, seconds):
         """Speaking once it returns; the report is what `finish()` of what is returned gives."""
         ports = []
@@ -98,6 +105,7 @@ class VoiceLoad:
             inside = json.loads(self.control.send("J voices"))["profiles"]["load"]
             for n in range(calls):
                 self._command(f"D voice-{n} from-{n} to-{n}", "0")
+            await self._until_ended()
             end(process)
             return json.loads(text[text.index("{"):]), inside
         return finish
