@@ -265,8 +265,10 @@ async def tones(dialogue, say_hz, hear_hz):
     await dialogue.begin_reply()
     await dialogue.say(tone(int(say_hz), 2, dialogue.rate_out))
     await dialogue.end_reply()
-    await asyncio.sleep(2.3)
-    heard, rate = bytes(dialogue.audio), dialogue.rate_in
+    began, rate = time.time(), dialogue.rate_in
+    while len(dialogue.audio) < 2 * 2.3 * rate or time.time() - began < 2.3:
+        await asyncio.sleep(0.05)
+    heard = bytes(dialogue.audio)
     dialogue.log("heard", seconds=len(heard) / 2 / rate, rate=rate,
                  of_tone=seconds_of_tone(heard, int(hear_hz), rate))
 
