@@ -42,6 +42,7 @@ void Daemon::connect_voice() {
   voices_ =
       std::make_unique<VoiceCalls>(*sessions_, *voice_engine_, voice_setup_.payload_types, clock_);
   voices_->set_profiles(voice_setup_.profiles);
+  voices_->set_rules(config_.runtime.voice.rules);
   voices_->on_consequence({[this](Session& session, LegId listener, const Prompts::Wanted& wanted) {
                              return dispatcher_->context().prompts.play(session, listener, wanted);
                            },
@@ -71,6 +72,7 @@ void Daemon::reload_voice(const VoiceConfig& config, VoiceSetup setup) {
   voices_->set_profiles(std::move(setup.profiles));
   voice_reporter_->set(std::move(setup.reporting));
   voices_->set_payload_types(setup.payload_types);
+  voices_->set_rules(config.rules);
   const bool told = voice_thread_->post(
       [thread = voice_thread_.get(), limits = limits_of(config)] { thread->set_limits(limits); });
   if (!told) log_error("the voice thread does not keep up, its limits stay as they were");

@@ -9,11 +9,13 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <span>
 
 #include "relay/base/log.h"
 #include "relay/config/check.h"
 #include "relay/config/rtpproxy_file.h"
 #include "relay/config/settings.h"
+#include "relay/config/voice_rules.h"
 
 namespace relay {
 namespace {
@@ -59,7 +61,7 @@ std::string_view expected_kind(ValueKind kind) {
   return "";
 }
 
-// What a key of [voice], or PROFILE.KEY, takes; nothing for one that there is not.
+// What a key of [voice], PROFILE.KEY, or auto.NUMBER.KEY takes; nothing for one that there is not.
 std::optional<ValueKind> voice_key_kind(std::string_view path) {
   struct Row {
     std::string_view key;
@@ -72,12 +74,20 @@ std::optional<ValueKind> voice_key_kind(std::string_view path) {
 #undef VOICE_KEY
 #undef VOICE_LIMIT
   };
-  const size_t dot = path.find('.');
-  const std::string_view key = dot == std::string_view::npos ? path : path.substr(dot);
-  for (const Row& row : kRows) {
-    if (row.key == key) return row.kind;
-  }
-  return std::nullopt;
+  constexpr Row kRuleRows[] = {
+#define VOICE_RULE(key, kind) {"." #key, ValueKind::kind},
+#include "relay/config/voice_rule_keys.def"
+#undef VOICE_RULE
+  };
+  const auto kind_of = [&](std::span<const Row> rows, std::string_view key) {
+    const auto row =
+        std::find_if(rows.begin(), rows.end(), [&](const Row& each) { return each.key == key; });
+    return row == rows.end() ? std::nullopt : std::optional(row->kind);
+  };
+  const size_t dot = path.find('.'), last_dot = path.rfind('.');
+  if (dot == std::string_view::npos) return kind_of(kRows, path);
+  return path.substr(0, dot) == kVoiceRules ? kind_of(kRuleRows, path.substr(last_dot))
+                                            : kind_of(kRows, path.substr(dot));
 }
 
 std::string at_line(const std::string& name, const toml::source_region& source) {
@@ -200,18 +210,34 @@ Status add_voice_value(std::vector<Setting>& settings, const std::string& path,
   return {};
 }
 
+// A profile, or one of the rules.
+Status add_voice_table(std::vector<Setting>& settings, const std::string& path,
+                       const toml::table& table, const std::string& name) {
+  for (const auto& [key, value] : table) {
+    const std::string key_path = path + "." + std::string(key.str());
+    if (auto status = add_voice_value(settings, key_path, value, name); !status) return status;
+  }
+  return {};
+}
+
 Status add_voice(std::vector<Setting>& settings, const toml::table& table,
                  const std::string& name) {
   for (const auto& [toml_key, node] : table) {
     const std::string key(toml_key.str());
-    if (!node.is_table()) {
-      if (auto status = add_voice_value(settings, key, node, name); !status) return status;
-      continue;
+    Status status;
+    if (node.is_table()) {
+      status = add_voice_table(settings, key, *node.as_table(), name);
+    } else if (key == kVoiceRules && node.is_array_of_tables()) {
+      int number = 0;
+      for (const toml::node& rule : *node.as_array()) {
+        const std::string path = fmt::format("{}.{}", key, ++number);
+        status = add_voice_table(settings, path, *rule.as_table(), name);
+        if (!status) return status;
+      }
+    } else {
+      status = add_voice_value(settings, key, node, name);
     }
-    for (const auto& [profile_key, value] : *node.as_table()) {
-      const std::string path = key + "." + std::string(profile_key.str());
-      if (auto status = add_voice_value(settings, path, value, name); !status) return status;
-    }
+    if (!status) return status;
   }
   return {};
 }

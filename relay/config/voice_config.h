@@ -4,9 +4,12 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "relay/base/address_range.h"
 
 namespace relay {
 
@@ -88,6 +91,28 @@ struct VoiceProfileConfig {
   const std::string* line_of(std::string_view key) const;
 };
 
+// What brings a rule about.
+enum class VoiceOccasion : uint8_t {
+  answer,             // both parties of a call are known
+  record,             // R, which records as well
+  instead_of_record,  // R, which does not
+};
+
+// One of [[voice.auto]].
+struct VoiceRule {
+  unsigned number = 0;  // in the file, from 1
+  std::string source;   // of its first key, for messages
+  // What must fit; empty: anything does.
+  std::string call_id;  // glob(7)
+  std::vector<AddressRange> caller, callee;
+  VoiceOccasion on = VoiceOccasion::answer;
+  std::string profile;
+  bool is_callee = false;             // answer: whom the endpoint is for; else the caller
+  std::optional<VoicePolicy> policy;  // nothing: the profile's
+  bool stereo = false;
+};
+using VoiceRules = std::vector<VoiceRule>;
+
 // `NUMBER=ENCODING`, as an rtpmap of SDP has it.
 struct VoicePayloadType {
   uint8_t number = 0;
@@ -107,6 +132,7 @@ struct VoiceConfig {
   std::vector<VoiceParameter> webhook_headers;  // values with ${…} as written
   std::string webhook_headers_source;           // for messages
   bool notify = false;                          // the sessions' notification sockets, too
+  VoiceRules rules;  // the first that fits
   std::vector<VoiceProfileConfig> profiles;
 };
 

@@ -7,6 +7,8 @@
 #include <utility>
 
 #include "relay/base/log.h"
+#include "relay/config/voice_choices.h"
+#include "relay/config/voice_rules.h"
 
 namespace relay {
 namespace {
@@ -23,45 +25,22 @@ enum Drivers : unsigned {
   every = websocket | audiosocket,
 };
 
-template <typename T>
-using Choice = std::pair<std::string_view, T>;
-
-constexpr Choice<VoiceDriverKind> kDrivers[] = {{"twilio", VoiceDriverKind::twilio},
-                                                {"doubao", VoiceDriverKind::doubao},
-                                                {"l16", VoiceDriverKind::l16},
-                                                {"openai", VoiceDriverKind::openai},
-                                                {"audiosocket", VoiceDriverKind::audiosocket}};
-constexpr Choice<VoiceDialect> kDialects[] = {
+constexpr VoiceChoice<VoiceDriverKind> kDrivers[] = {{"twilio", VoiceDriverKind::twilio},
+                                                     {"doubao", VoiceDriverKind::doubao},
+                                                     {"l16", VoiceDriverKind::l16},
+                                                     {"openai", VoiceDriverKind::openai},
+                                                     {"audiosocket", VoiceDriverKind::audiosocket}};
+constexpr VoiceChoice<VoiceDialect> kDialects[] = {
     {"v1", VoiceDialect::v1},          {"v3", VoiceDialect::v3},
     {"openai", VoiceDialect::openai},  {"openai-beta", VoiceDialect::openai_beta},
     {"azure", VoiceDialect::azure},    {"qwen", VoiceDialect::qwen},
     {"stepfun", VoiceDialect::stepfun}};
-constexpr Choice<VoiceAudio> kAudio[] = {{"auto", VoiceAudio::automatic},
-                                         {"pcmu", VoiceAudio::pcmu},
-                                         {"pcma", VoiceAudio::pcma},
-                                         {"s16", VoiceAudio::s16}};
-constexpr Choice<VoicePolicy> kPolicies[] = {{"tee", VoicePolicy::tee},
-                                             {"replace", VoicePolicy::replace},
-                                             {"mute-other", VoicePolicy::mute_other},
-                                             {"mix", VoicePolicy::mix},
-                                             {"whisper", VoicePolicy::whisper}};
-constexpr Choice<VoiceEndPolicy> kEndPolicies[] = {{"pass", VoiceEndPolicy::pass},
-                                                   {"hangup-event", VoiceEndPolicy::hangup_event}};
-
-constexpr Choice<bool> kYesOrNo[] = {{"yes", true}, {"no", false}};
-
-template <typename T, size_t count>
-Status choose(T& value, const Setting& setting, const Choice<T> (&choices)[count]) {
-  std::string names;
-  for (const auto& [name, choice] : choices) {
-    if (setting.value == name) {
-      value = choice;
-      return {};
-    }
-    names += (names.empty() ? "" : ", ") + std::string(name);
-  }
-  return refuse(setting, "expected one of " + names);
-}
+constexpr VoiceChoice<VoiceAudio> kAudio[] = {{"auto", VoiceAudio::automatic},
+                                              {"pcmu", VoiceAudio::pcmu},
+                                              {"pcma", VoiceAudio::pcma},
+                                              {"s16", VoiceAudio::s16}};
+constexpr VoiceChoice<VoiceEndPolicy> kEndPolicies[] = {
+    {"pass", VoiceEndPolicy::pass}, {"hangup-event", VoiceEndPolicy::hangup_event}};
 
 template <typename T>
 Status whole(T& value, const Setting& setting, int64_t min, int64_t max) {
@@ -179,7 +158,7 @@ constexpr Setter kSetters[] = {
        return rate(p.play_rate_hz, s, {"8000", "16000", "24000", "32000", "48000", "64000"});
      }},
     {"audio", [](Profile& p, const Setting& s) { return choose(p.audio, s, kAudio); }},
-    {"policy", [](Profile& p, const Setting& s) { return choose(p.policy, s, kPolicies); }},
+    {"policy", [](Profile& p, const Setting& s) { return choose(p.policy, s, kVoicePolicies); }},
     {"on_end", [](Profile& p, const Setting& s) { return choose(p.on_end, s, kEndPolicies); }},
     {"on_fail", fail_policy},
     {"prebuffer_ms", [](Profile& p, const Setting& s) { return whole(p.prebuffer, s, 0, 200); }},
@@ -339,6 +318,7 @@ Status set_voice(VoiceConfig& config, const Setting& setting) {
   if (setting.source.find(path) == std::string::npos) value.source += " " + path;
   if (dot == std::string::npos) return set_limit(config, path, value);
   const std::string name = path.substr(0, dot), key = path.substr(dot + 1);
+  if (name == kVoiceRules) return set_voice_rule(config, key, value);
   if (!is_name(name)) {
     return fail(fmt::format("{}: {}: expected a name of letters, digits, - and _", setting.source,
                             quoted(name)));
@@ -362,7 +342,7 @@ Status finish_voice(VoiceConfig& config) {
   for (VoiceProfileConfig& profile : config.profiles) {
     if (auto finished = finish_profile(profile); !finished) return finished;
   }
-  return {};
+  return finish_voice_rules(config);
 }
 
 }  // namespace relay

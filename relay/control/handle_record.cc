@@ -9,6 +9,7 @@
 
 #include "ctlproto/error_codes.h"
 #include "relay/base/log.h"
+#include "relay/control/auto_voices.h"
 #include "relay/control/handlers.h"
 #include "relay/media/record_directory.h"
 #include "relay/session/tags.h"
@@ -131,6 +132,7 @@ Result<void> record(HandlerContext& context, Session& session, LegId leg, const 
 // As rtpproxy: a party that is recorded with its other party into one file, by Rs or -a, is
 // recorded as far as R goes.
 Result<void> record_call(HandlerContext& context, Session& session, LegId leg, bool single_file) {
+  if (context.recording.recorder == nullptr) return fail("there is no recording directory, -r");
   const Recorder& recorder = *context.recording.recorder;
   const Wanted wanted = files_of_call(recorder, session, leg, single_file);
   if (!wanted.is_exclusive) {
@@ -236,13 +238,12 @@ void record_new_session(HandlerContext& context, Session& session) {
 }
 
 std::string handle(HandlerContext& context, const ctlproto::Record& request) {
-  if (context.recording.recorder == nullptr) {
-    note_failure(context, "R", request.call_id, "there is no recording directory, -r");
-    return error_reply(error::session_not_found);
-  }
   bool any = false;
   for (const auto [session, leg] :
        named_legs(context, request.call_id, request.from_tag, view(request.to_tag))) {
+    const auto listened_to = listen_as_recorded(context, *session, leg);
+    any = any || listened_to;
+    if (listened_to && listened_to->instead) continue;
     const auto recorded = record_call(context, *session, leg, request.single_file);
     if (!recorded) note_failure(context, "R", request.call_id, recorded.error().message);
     any = any || recorded;

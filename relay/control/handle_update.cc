@@ -3,6 +3,7 @@
 
 #include "ctlproto/error_codes.h"
 #include "relay/base/log.h"
+#include "relay/control/auto_voices.h"
 #include "relay/control/handlers.h"
 #include "relay/media/repacketiser.h"
 
@@ -49,9 +50,11 @@ MediaRequest to_media_request(const Command& command) {
 
 template <typename Command>
 std::string finish(HandlerContext& context, const Command& command, const MediaAnswer& answer,
-                   uint64_t sessions_before) {
-  const bool is_new = context.sessions.counters().created != sessions_before;
+                   const SessionCounters& before) {
+  const SessionCounters& now = context.sessions.counters();
+  const bool is_new = now.created != before.created;
   if (is_new && context.recording.every_session) record_new_session(context, *answer.session);
+  if (now.completed != before.completed) connect_answered(context, *answer.session);
   std::string reply = media_reply(answer);
   repacketise(context.sessions, *answer.session, other(answer.answered));
   SubCommandTarget target{answer.session->serial, other(answer.answered), command.call_id,
@@ -157,19 +160,19 @@ std::string handle(HandlerContext& context, const ctlproto::Update& request) {
   } else if (request.notification) {
     media.notification = to_notification(context, request);
   }
-  const uint64_t sessions_before = context.sessions.counters().created;
+  const SessionCounters before = context.sessions.counters();
   const auto answer = context.sessions.update(media);
   if (!answer) return refused(context, "U", request.call_id, answer.error());
-  return finish(context, request, *answer, sessions_before);
+  return finish(context, request, *answer, before);
 }
 
 std::string handle(HandlerContext& context, const ctlproto::Lookup& request) {
   if (!subcommands_supported(context, request.subcommands)) {
     return error_reply(ctlproto::error::subcommand_refused);
   }
-  const uint64_t sessions_before = context.sessions.counters().created;
+  const SessionCounters before = context.sessions.counters();
   const auto answer = context.sessions.lookup(to_media_request(request));
-  if (answer) return finish(context, request, *answer, sessions_before);
+  if (answer) return finish(context, request, *answer, before);
   if (answer.error().why == Refusal::unknown_session) return "0";
   return refused(context, "L", request.call_id, answer.error());
 }

@@ -182,6 +182,7 @@ Result<VoiceId> VoiceCalls::start(Session& session, LegId leg, const VoiceReques
   };
   Running running{id,      session.serial, session.call_id,  session.from_tag, leg,
                   profile, policy,         near->media.path, clock_.now()};
+  running.is_automatic = request.is_automatic;
   engine_.start(std::move(start));
   if (!attach(leg, *near) || !attach(other(leg), far)) {
     detach(running);
@@ -274,6 +275,9 @@ void VoiceCalls::on_report(VoiceReport report) {
   const VoiceEvent event = report.event.value_or(VoiceEvent{});
   const bool is_end = report.event && event.kind == VoiceEventKind::ended;
   if (report.event && event.kind == VoiceEventKind::started) found->second.is_ready = true;
+  if (report.event && event.kind == VoiceEventKind::call_error) {
+    found->second.was_busy = event.error == VoiceError::busy;
+  }
   if (is_end && hangs_up(found->second, event)) {
     VoiceReport hangup = report;
     hangup.event->kind = VoiceEventKind::hangup;
@@ -286,9 +290,11 @@ void VoiceCalls::on_report(VoiceReport report) {
   finish(running, event);
 }
 
-// What we stopped ourselves has no consequences, however it ended.
+// What we stopped ourselves has no consequences, however it ended, nor what a limit has refused and
+// nobody has asked for.
 bool VoiceCalls::is_ours(const Running& running, const VoiceEvent& ended) {
-  return running.is_stopping || ended.outcome == VoiceOutcome::stopped;
+  return running.is_stopping || (running.is_automatic && running.was_busy) ||
+         ended.outcome == VoiceOutcome::stopped;
 }
 
 bool VoiceCalls::hangs_up(const Running& running, const VoiceEvent& ended) const {

@@ -34,6 +34,8 @@ struct VoiceRequest {
   bool stereo = false;                // with policy tee: both parties
   // What the party wants to hear, as bytes, most wanted first; empty: nothing said.
   std::string_view payload_types = {};
+  // Nobody asked for it: a limit that refuses it has no consequences.
+  bool is_automatic = false;
 };
 
 class VoiceCalls {
@@ -52,6 +54,9 @@ class VoiceCalls {
   void set_profiles(VoiceProfiles profiles) { profiles_ = std::move(profiles); }
   const VoiceProfiles& profiles() const { return profiles_; }
   void set_payload_types(const PayloadTypes& types) { types_ = types; }
+  const PayloadTypes& payload_types() const { return types_; }
+  void set_rules(VoiceRules rules) { rules_ = std::move(rules); }
+  const VoiceRules& rules() const { return rules_; }
   void on_consequence(Consequences consequences) { consequences_ = std::move(consequences); }
 
   // Connects the party of `leg`. A voice session the leg already has is stopped.
@@ -84,6 +89,7 @@ class VoiceCalls {
     bool is_ready = false;
     bool is_test = false;
     bool is_stopping = false;  // `ended` is still to come
+    bool is_automatic = false, was_busy = false;
   };
   const std::map<VoiceId, Running>& running() const { return running_; }
   const Running* of_leg(const Session& session, LegId leg) const;
@@ -109,6 +115,7 @@ class VoiceCalls {
   SessionManager& sessions_;
   VoiceEngine& engine_;
   PayloadTypes types_;
+  VoiceRules rules_;
   const Clock& clock_;
   VoiceProfiles profiles_;
   Consequences consequences_;

@@ -105,6 +105,11 @@ uint32_t PayloadTypes::sample_rate_hz(uint8_t payload_type, bool wide) const {
   return codec == AudioCodec::l16 ? clock_rate_hz(payload_type) : traits_of(codec).sample_rate_hz;
 }
 
+bool PayloadTypes::can_speak(std::string_view offered) const {
+  return std::any_of(offered.begin(), offered.end(),
+                     [&](char type) { return is_audio(static_cast<uint8_t>(type)); });
+}
+
 uint8_t PayloadTypes::choose(const Known& known) const {
   const auto is_wanted = [&](uint8_t type) {
     return contains(known.asked, type) && is_audio(type) &&

@@ -32,6 +32,8 @@ class PayloadTypes {
   // That it is decoded to and encoded from here, in a dialogue of `wide` audio or less.
   uint32_t sample_rate_hz(uint8_t payload_type, bool wide = true) const;
 
+  bool can_speak(std::string_view offered) const;
+
   // What is known of a party. Lists are payload types as bytes, most wanted first.
   struct Known {
     std::string_view asked;        // whoever wants it spoken to says so

@@ -92,11 +92,11 @@ const std::vector<Corner>& corners() {
 // What libc and the kernel bring; C++ headers have neither a slash nor a `.h`.
 bool is_system_header(std::string_view name) {
   constexpr std::array folders{"sys/", "net/", "netinet/", "arpa/", "linux/", "asm/"};
-  constexpr std::array files{"dirent.h",  "errno.h",  "fcntl.h",  "getopt.h",  "grp.h",
-                             "ifaddrs.h", "netdb.h",  "poll.h",   "pthread.h", "pwd.h",
-                             "sched.h",   "signal.h", "stddef.h", "stdint.h",  "stdio.h",
-                             "stdlib.h",  "string.h", "syslog.h", "termios.h", "time.h",
-                             "unistd.h",  "endian.h", "limits.h", "malloc.h",  "spawn.h"};
+  constexpr std::array files{
+      "dirent.h", "errno.h",  "fcntl.h",   "fnmatch.h", "getopt.h", "grp.h",     "ifaddrs.h",
+      "netdb.h",  "poll.h",   "pthread.h", "pwd.h",     "sched.h",  "signal.h",  "stddef.h",
+      "stdint.h", "stdio.h",  "stdlib.h",  "string.h",  "syslog.h", "termios.h", "time.h",
+      "unistd.h", "endian.h", "limits.h",  "malloc.h",  "spawn.h"};
   if (name.find('/') == std::string_view::npos && !name.ends_with(".h")) {
     return !name.ends_with(".hpp");
   }

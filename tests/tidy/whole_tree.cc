@@ -29,6 +29,7 @@ const std::vector<ManualRule>& manual_rules() {
       {"relay/config/toml_keys.def", "TOML_KEY", 1, "", "man/rtpp-relay.toml.5"},
       {"relay/config/voice_keys.def", "VOICE_LIMIT", 0, "", "man/rtpp-relay.toml.5"},
       {"relay/config/voice_keys.def", "VOICE_KEY", 0, "", "man/rtpp-relay.toml.5"},
+      {"relay/config/voice_rule_keys.def", "VOICE_RULE", 0, "", "man/rtpp-relay.toml.5"},
       {"relay/voice/voice_event.def", "VOICE_EVENT", 1, "", "man/rtpp-voice.7"},
       {"relay/voice/voice_error.def", "VOICE_ERROR", 1, "", "man/rtpp-voice.7"},
       {"relay/voice/voice_counter.def", "VOICE_COUNTER", 0, "", "man/rtpp-voice.7"},

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "relay/base/address_range.h"
 #include "relay/base/endpoint.h"
 #include "relay/base/log.h"
 #include "relay/base/published.h"
@@ -78,6 +79,38 @@ TEST_CASE("a published value is read back whole") {
 TEST_CASE("outside text cannot break a log line") {
   CHECK(quoted("a\nb\"c") == "\"a\\x0ab\\\"c\"");
   CHECK(quoted(std::string(200, 'x')).size() < 140);
+}
+
+TEST_CASE("an address range holds what has its prefix") {
+  struct Case {
+    std::string range, address;
+    bool contains;
+  };
+  const std::vector<Case> cases = {
+      {"192.0.2.0/24", "192.0.2.255", true},
+      {"192.0.2.0/24", "192.0.3.0", false},
+      {"192.0.2.77/24", "192.0.2.1", true},
+      {"192.0.2.1", "192.0.2.1", true},
+      {"192.0.2.1", "192.0.2.0", false},
+      {"192.0.2.128/25", "192.0.2.127", false},
+      {"192.0.2.128/25", "192.0.2.128", true},
+      {"0.0.0.0/0", "203.0.113.9", true},
+      {"0.0.0.0/0", "2001:db8::1", false},
+      {"2001:db8::/33", "2001:db8:7fff::1", true},
+      {"2001:db8::/33", "2001:db8:8000::1", false},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(c.range);
+    CAPTURE(c.address);
+    const auto range = AddressRange::parse(c.range);
+    REQUIRE(range);
+    CHECK(range->contains(*IpAddress::parse(c.address)) == c.contains);
+  }
+  for (const char* text : {"", "/8", "192.0.2.0/", "192.0.2.0/33", "192.0.2.0/-1", "192.0.2.0/8x",
+                           "host", "2001:db8::/129"}) {
+    CAPTURE(text);
+    CHECK_FALSE(AddressRange::parse(text));
+  }
 }
 
 TEST_CASE("lines that somebody outside can cause are bounded, and what is left out is counted") {

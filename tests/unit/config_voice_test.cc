@@ -218,4 +218,80 @@ TEST_CASE("voice profiles: what is refused") {
   }
 }
 
+TEST_CASE("voice rules: every key, in the order of the file") {
+  const std::string text = R"(
+[voice.bot]
+driver = "twilio"
+url = "ws://192.0.2.1/"
+[[voice.auto]]
+call_id = "ivr-*"
+caller = ["192.0.2.0/24", "2001:db8::/32"]
+callee = ["198.51.100.1"]
+on = "answer"
+profile = "bot"
+party = "callee"
+policy = "mix"
+[[voice.auto]]
+profile = "bot"
+on = "instead-of-record"
+stereo = true
+)";
+  const VoiceConfig voice = voice_of(text);
+  REQUIRE(voice.rules.size() == 2);
+  const VoiceRule& first = voice.rules[0];
+  CHECK(first.number == 1);
+  CHECK(first.call_id == "ivr-*");
+  REQUIRE(first.caller.size() == 2);
+  CHECK(first.caller[1].contains(*IpAddress::parse("2001:db8::7")));
+  REQUIRE(first.callee.size() == 1);
+  CHECK(first.callee[0].contains(*IpAddress::parse("198.51.100.1")));
+  CHECK(first.on == VoiceOccasion::answer);
+  CHECK(first.profile == "bot");
+  CHECK(first.is_callee);
+  CHECK(first.policy == VoicePolicy::mix);
+  CHECK_FALSE(first.stereo);
+  CHECK(voice.rules[1].on == VoiceOccasion::instead_of_record);
+  CHECK(voice.rules[1].policy == VoicePolicy::tee);
+  CHECK(voice.rules[1].stereo);
+#define VOICE_RULE(key, kind) CHECK(contains(text, #key " = "));
+#include "relay/config/voice_rule_keys.def"
+#undef VOICE_RULE
+}
+
+TEST_CASE("voice rules: what is refused") {
+  const std::string bot = "[voice.bot]\ndriver = \"twilio\"\nurl = \"ws://192.0.2.1/\"\n";
+  const std::string good = bot + "[[voice.auto]]\nprofile = \"bot\"\n";
+  struct Case {
+    std::string description, text, message;
+  };
+  const Case cases[] = {
+      {"no profile", bot + "[[voice.auto]]\non = \"answer\"\n",
+       "relay.toml:5: voice.auto.1.on: voice rule 1: expected a profile"},
+      {"a profile there is not", bot + "[[voice.auto]]\nprofile = \"bto\"\n",
+       "relay.toml:5: voice.auto.1.profile: voice rule 1: profile \"bto\": expected one of"},
+      {"an unknown key", good + "polciy = \"tee\"\n",
+       "relay.toml:6: voice.auto.1.polciy: unknown key \"polciy\": did you mean policy?"},
+      {"no address", good + "caller = [\"192.0.2.0/33\"]\n",
+       "relay.toml:6: voice.auto.1.caller: \"192.0.2.0/33\": expected an address or"},
+      {"text for a list", good + "caller = \"192.0.2.1\"\n",
+       "relay.toml:6: voice.auto.1.caller: expected a list of strings"},
+      {"an occasion", good + "on = \"ring\"\n",
+       "\"ring\": expected one of answer, record, instead-of-record"},
+      {"a party", good + "party = \"both\"\n", "\"both\": expected one of caller, callee"},
+      {"stereo that speaks", good + "stereo = true\n", "stereo goes with the policy tee"},
+      {"a recording that speaks", good + "on = \"record\"\npolicy = \"mix\"\n",
+       "expected the policy tee"},
+      {"the second rule", good + "[[voice.auto]]\nprofile = \"x\"\n", "voice rule 2: profile"},
+      {"a profile of that name", "[voice.auto]\ndriver = \"twilio\"\n",
+       "relay.toml:2: voice.auto.driver: \"auto\" is no profile: expected rules, [[voice.auto]]"},
+  };
+  const TemporaryDirectory directory;
+  for (const Case& c : cases) {
+    CAPTURE(c.description);
+    const std::string message = error_of({"--config", directory.write("relay.toml", c.text)});
+    CAPTURE(message);
+    CHECK(contains(message, c.message));
+  }
+}
+
 }  // namespace relay

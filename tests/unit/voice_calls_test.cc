@@ -7,30 +7,13 @@
 
 #include "relay/control/voice_calls.h"
 #include "relay/voice/voice_source.h"
+#include "tests/support/fake_voice_engine.h"
 #include "tests/support/prompt_support.h"
 #include "tests/support/relay_fixture.h"
 #include "tests/support/temporary_directory.h"
 
 namespace relay {
 namespace {
-
-class FakeEngine final : public VoiceEngine, private VoiceWaker {
- public:
-  void start(VoiceStart start) override { started.push_back(std::move(start)); }
-  void stop(VoiceId id) override {
-    if (std::find(stopped.begin(), stopped.end(), id) == stopped.end()) stopped.push_back(id);
-  }
-  VoiceWaker& waker() override { return *this; }
-  const VoiceCounters& counters_of(const std::string&) const override { return counters; }
-  const VoiceMeasures& measures_of(const std::string&) const override { return measures; }
-  VoiceCounters counters;
-  VoiceMeasures measures;
-  std::vector<VoiceStart> started;
-  std::vector<VoiceId> stopped;
-
- private:
-  void wake() override {}
-};
 
 struct Fixture {
   Fixture() {
@@ -47,11 +30,8 @@ struct Fixture {
     CHECK(relay.ask("Lc0 c1 192.0.2.2 5000 ft tt") == "30002");
   }
   void add(const std::string& name, VoiceProfileConfig config) {
-    auto profile = std::make_shared<VoiceProfile>();
-    static_cast<VoiceProfileConfig&>(*profile) = std::move(config);
-    profile->name = name;
     auto profiles = calls.profiles();
-    profiles[name] = std::move(profile);
+    profiles[name] = voice_profile(name, std::move(config));
     calls.set_profiles(std::move(profiles));
   }
   Session& session() { return *relay.sessions.find("c1", "ft", std::nullopt)->session; }
@@ -76,7 +56,7 @@ struct Fixture {
   }
   size_t taps(LegId leg) { return session().leg(leg).taps.size(); }
 
-  FakeEngine engine;  // outlives the sessions
+  FakeVoiceEngine engine;  // outlives the sessions
   RelayFixture relay;
   VoiceCalls calls{relay.sessions, engine, PayloadTypes{}, relay.clock};
   TemporaryDirectory directory;

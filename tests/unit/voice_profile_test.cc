@@ -62,8 +62,9 @@ TEST_CASE("profiles: what cannot be read is named") {
   const std::string bare = directory.write("bare.json", R"({"a":${caller}})");
   const std::string empty = directory.write("empty", "");
   const Case cases[] = {
-      {"no such variable of the environment",
-       with([](Config& c) { c.header_lines = {{"A", "s3cret ${env:RELAY_NONE}"}}; }),
+      {"no such variable of the environment", with([](Config& c) {
+         c.header_lines = {{"A", "s3cret ${env:RELAY_NONE}"}};
+       }),
        "relay.toml:7: voice.bot.headers: ${env:RELAY_NONE}: the environment"},
       {"no such file of a secret",
        with([&](Config& c) { c.signature_key = "${file:" + directory.file("none") + "}"; }),

@@ -1,0 +1,123 @@
+#include "relay/config/voice_rules.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <charconv>
+#include <iterator>
+#include <utility>
+
+#include "relay/base/log.h"
+#include "relay/config/voice_choices.h"
+
+namespace relay {
+namespace {
+
+using Rule = VoiceRule;
+
+constexpr VoiceChoice<VoiceOccasion> kOccasions[] = {
+    {"answer", VoiceOccasion::answer},
+    {"record", VoiceOccasion::record},
+    {"instead-of-record", VoiceOccasion::instead_of_record}};
+constexpr VoiceChoice<bool> kParties[] = {{"caller", false}, {"callee", true}};
+
+Status ranges(std::vector<AddressRange>& ranges, const Setting& setting) {
+  const auto range = AddressRange::parse(setting.value);
+  if (!range) return refuse(setting, "expected an address or ADDRESS/BITS");
+  ranges.push_back(*range);
+  return {};
+}
+
+Status text(std::string& value, const Setting& setting) {
+  if (setting.value.empty()) return refuse(setting, "expected some text");
+  value = setting.value;
+  return {};
+}
+
+struct Setter {
+  std::string_view name;
+  Status (*set)(Rule&, const Setting&);
+};
+constexpr Setter kSetters[] = {
+    {"call_id", [](Rule& r, const Setting& s) { return text(r.call_id, s); }},
+    {"caller", [](Rule& r, const Setting& s) { return ranges(r.caller, s); }},
+    {"callee", [](Rule& r, const Setting& s) { return ranges(r.callee, s); }},
+    {"on", [](Rule& r, const Setting& s) { return choose(r.on, s, kOccasions); }},
+    {"profile", [](Rule& r, const Setting& s) { return text(r.profile, s); }},
+    {"party", [](Rule& r, const Setting& s) { return choose(r.is_callee, s, kParties); }},
+    {"policy", [](Rule& r, const Setting& s) { return choose(r.policy, s, kVoicePolicies); }},
+    {"stereo", [](Rule& r, const Setting& s) { return choose(r.stereo, s, kYesOrNo); }},
+};
+constexpr std::string_view kKeys[] = {
+#define VOICE_RULE(key, kind) #key,
+#include "relay/config/voice_rule_keys.def"
+#undef VOICE_RULE
+};
+static_assert(std::size(kSetters) == std::size(kKeys));
+
+Rule& rule_numbered(VoiceConfig& config, unsigned number, const Setting& setting) {
+  for (Rule& rule : config.rules) {
+    if (rule.number == number) return rule;
+  }
+  Rule& rule = config.rules.emplace_back();
+  rule.number = number;
+  rule.source = setting.source;
+  return rule;
+}
+
+Status finish_rule(const VoiceConfig& config, Rule& rule) {
+  const auto refused = [&](const std::string& text) {
+    return fail(fmt::format("{}: voice rule {}: {}", rule.source, rule.number, text));
+  };
+  if (rule.profile.empty()) return refused("expected a profile");
+  const auto profile =
+      std::find_if(config.profiles.begin(), config.profiles.end(),
+                   [&](const auto& candidate) { return candidate.name == rule.profile; });
+  if (profile == config.profiles.end()) {
+    return refused(fmt::format("profile {}: expected one of [voice.NAME]", quoted(rule.profile)));
+  }
+  if (rule.on != VoiceOccasion::answer) {
+    if (rule.policy && *rule.policy != VoicePolicy::tee) {
+      return refused("what is recorded is listened to only: expected the policy tee");
+    }
+    rule.policy = VoicePolicy::tee;
+  }
+  if (rule.stereo && rule.policy.value_or(profile->policy) != VoicePolicy::tee) {
+    return refused("stereo goes with the policy tee");
+  }
+  return {};
+}
+
+}  // namespace
+
+Status set_voice_rule(VoiceConfig& config, std::string_view path, const Setting& setting) {
+  const size_t dot = path.find('.');
+  unsigned number = 0;
+  const std::string_view digits = path.substr(0, dot);
+  const auto [end, failure] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+  if (dot == std::string_view::npos || failure != std::errc{} ||
+      end != digits.data() + digits.size()) {
+    return fail(
+        fmt::format("{}: \"auto\" is no profile: expected rules, [[voice.auto]]", setting.source));
+  }
+  const std::string_view key = path.substr(dot + 1);
+  const auto* setter = std::find_if(std::begin(kSetters), std::end(kSetters),
+                                    [&](const Setter& known) { return known.name == key; });
+  if (setter != std::end(kSetters)) {
+    return setter->set(rule_numbered(config, number, setting), setting);
+  }
+  const std::string_view nearest = nearest_name(key, kKeys);
+  return fail(fmt::format("{}: unknown key {}{}", setting.source, quoted(key),
+                          nearest.empty() ? "" : fmt::format(": did you mean {}?", nearest)));
+}
+
+Status finish_voice_rules(VoiceConfig& config) {
+  std::sort(config.rules.begin(), config.rules.end(),
+            [](const Rule& one, const Rule& other) { return one.number < other.number; });
+  for (Rule& rule : config.rules) {
+    if (auto finished = finish_rule(config, rule); !finished) return finished;
+  }
+  return {};
+}
+
+}  // namespace relay
