@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "relay/acct/record_text.h"
+#include "relay/flow/latch_text.h"
 
 namespace relay {
 namespace {
@@ -18,20 +19,6 @@ const char* to_text(SessionEnd ending) {
       break;
   }
   return "shut_down";
-}
-
-const char* to_text(LatchState::Rank rank) {
-  switch (rank) {
-    case LatchState::Rank::none:
-      return "none";
-    case LatchState::Rank::proven:
-      return "proven";
-    case LatchState::Rank::signalled_host:
-      return "signalled_host";
-    case LatchState::Rank::signalled:
-      break;
-  }
-  return "signalled";
 }
 
 double seconds(Duration duration) {

@@ -3,11 +3,12 @@
 
 #include <array>
 #include <charconv>
-#include <chrono>
 
 #include "ctlproto/error_codes.h"
 #include "relay/control/handlers.h"
+#include "relay/control/json_text.h"
 #include "relay/control/prompts.h"
+#include "relay/flow/latch_text.h"
 #include "relay/session/udp_copy.h"
 
 namespace relay {
@@ -43,15 +44,6 @@ constexpr auto kEventNames = std::to_array<NameAndHelp>({
 #undef SESSION_EVENT
 });
 
-std::string to_line(const json& value) {
-  // Call-ids and tags are any bytes; JSON is UTF-8.
-  return value.dump(-1, ' ', false, json::error_handler_t::replace);
-}
-
-double seconds(Duration duration) {
-  return std::chrono::duration<double>(duration).count();
-}
-
 json endpoint_or_null(const Endpoint& endpoint) {
   return endpoint.valid() ? json(endpoint.to_string()) : json(nullptr);
 }
@@ -66,20 +58,6 @@ const char* to_text(LatchPolicy policy) {
       break;
   }
   return "asymmetric";
-}
-
-const char* to_text(LatchState::Rank rank) {
-  switch (rank) {
-    case LatchState::Rank::none:
-      return "none";
-    case LatchState::Rank::proven:
-      return "proven";
-    case LatchState::Rank::signalled_host:
-      return "signalled_host";
-    case LatchState::Rank::signalled:
-      break;
-  }
-  return "signalled";
 }
 
 template <typename CountOf>
@@ -305,10 +283,10 @@ std::string one_call(const HandlerContext& context, const std::string& call_id) 
     if (sessions.size() == kDetailedSessionsMax) break;
     sessions.push_back(session_json(context, *session));
   }
-  return to_line({{"call_id", call_id},
-                  {"help", help_json()},
-                  {"sessions", std::move(sessions)},
-                  {"not_shown", found.size() - std::min(found.size(), kDetailedSessionsMax)}});
+  return to_json_line({{"call_id", call_id},
+                       {"help", help_json()},
+                       {"sessions", std::move(sessions)},
+                       {"not_shown", found.size() - std::min(found.size(), kDetailedSessionsMax)}});
 }
 
 json listed(const HandlerContext& context, const Session& session) {
@@ -335,7 +313,7 @@ std::string list_sessions(const HandlerContext& context, const std::string& curs
   for (auto step = context.sessions.table().after(serial, kPageStep); !step.empty() && !full;
        step = context.sessions.table().after(serial, kPageStep)) {
     for (const Session* session : step) {
-      const std::string entry = to_line(listed(context, *session));
+      const std::string entry = to_json_line(listed(context, *session));
       full = !page.empty() && page.size() + entry.size() + kPageReserveBytes > kPageBytesMax;
       if (full) break;
       if (!page.empty()) page += ',';
@@ -375,56 +353,56 @@ std::string whole_relay(const HandlerContext& context) {
   const EndedTotals& ended = sessions.ended();
   const PlaneCounters traffic = context.plane.counters();
   const CommandCounters& commands = context.commands;
-  return to_line({{"sessions",
-                   {{"active", sessions.active()},
-                    {"created", counters.created},
-                    {"destroyed", counters.destroyed},
-                    {"completed", counters.completed},
-                    {"timed_out", counters.timed_out},
-                    {"resurrected", counters.resurrected},
-                    {"lingering", sessions.table().size() - sessions.active()},
-                    {"total_duration_s", seconds(counters.total_duration)},
-                    {"without_rtp", ended.without_rtp},
-                    {"one_way_rtp", ended.one_way_rtp},
-                    {"without_rtcp", ended.without_rtcp},
-                    {"one_way_rtcp", ended.one_way_rtcp}}},
-                  {"ended_streams",
-                   {{"sent", ended.sent},
-                    {"received", ended.received},
-                    {"lost", ended.lost},
-                    {"duplicates", ended.duplicates},
-                    {"parse_errors", ended.parse_errors}}},
-                  {"packets",
-                   {{"received", traffic.received},
-                    {"received_bytes", traffic.received_bytes},
-                    {"received_per_second", context.packets_per_second},
-                    {"forwarded", traffic.forwarded},
-                    {"punted", traffic.punted},
-                    {"consumed", traffic.consumed},
-                    {"transformed", traffic.transformed},
-                    {"emitted", traffic.emitted},
-                    {"forked", traffic.forked},
-                    {"forks_lost", traffic.forks_lost},
-                    {"played", traffic.played},
-                    {"dropped", drops_json([&](size_t i) { return traffic.drops[i]; })}}},
-                  {"ports",
-                   {{"pairs_taken", sessions.ports().taken()},
-                    {"pairs_per_address", sessions.ports().pairs_per_address()},
-                    {"unsettled", sessions.unsettled()}}},
-                  {"prompts", prompts_json(context.prompts)},
-                  {"recordings", recorder_json(context.recording.recorder)},
-                  {"commands",
-                   {{"received", commands.received},
-                    {"duplicates", commands.duplicates},
-                    {"succeeded", commands.succeeded},
-                    {"errors", commands.errors},
-                    {"replied", commands.replied}}},
-                  {"control", control_json(context.control)},
-                  {"accounting", accounting_json(context.accounting)},
-                  {"dtmf", dtmf_json(context.dtmf.events)},
-                  {"draining", sessions.draining()},
-                  {"overloaded", sessions.overload().overloaded()},
-                  {"cpu_percent", sessions.overload().cpu_percent()}});
+  return to_json_line({{"sessions",
+                        {{"active", sessions.active()},
+                         {"created", counters.created},
+                         {"destroyed", counters.destroyed},
+                         {"completed", counters.completed},
+                         {"timed_out", counters.timed_out},
+                         {"resurrected", counters.resurrected},
+                         {"lingering", sessions.table().size() - sessions.active()},
+                         {"total_duration_s", seconds(counters.total_duration)},
+                         {"without_rtp", ended.without_rtp},
+                         {"one_way_rtp", ended.one_way_rtp},
+                         {"without_rtcp", ended.without_rtcp},
+                         {"one_way_rtcp", ended.one_way_rtcp}}},
+                       {"ended_streams",
+                        {{"sent", ended.sent},
+                         {"received", ended.received},
+                         {"lost", ended.lost},
+                         {"duplicates", ended.duplicates},
+                         {"parse_errors", ended.parse_errors}}},
+                       {"packets",
+                        {{"received", traffic.received},
+                         {"received_bytes", traffic.received_bytes},
+                         {"received_per_second", context.packets_per_second},
+                         {"forwarded", traffic.forwarded},
+                         {"punted", traffic.punted},
+                         {"consumed", traffic.consumed},
+                         {"transformed", traffic.transformed},
+                         {"emitted", traffic.emitted},
+                         {"forked", traffic.forked},
+                         {"forks_lost", traffic.forks_lost},
+                         {"played", traffic.played},
+                         {"dropped", drops_json([&](size_t i) { return traffic.drops[i]; })}}},
+                       {"ports",
+                        {{"pairs_taken", sessions.ports().taken()},
+                         {"pairs_per_address", sessions.ports().pairs_per_address()},
+                         {"unsettled", sessions.unsettled()}}},
+                       {"prompts", prompts_json(context.prompts)},
+                       {"recordings", recorder_json(context.recording.recorder)},
+                       {"commands",
+                        {{"received", commands.received},
+                         {"duplicates", commands.duplicates},
+                         {"succeeded", commands.succeeded},
+                         {"errors", commands.errors},
+                         {"replied", commands.replied}}},
+                       {"control", control_json(context.control)},
+                       {"accounting", accounting_json(context.accounting)},
+                       {"dtmf", dtmf_json(context.dtmf.events)},
+                       {"draining", sessions.draining()},
+                       {"overloaded", sessions.overload().overloaded()},
+                       {"cpu_percent", sessions.overload().cpu_percent()}});
 }
 
 }  // namespace

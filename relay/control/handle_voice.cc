@@ -2,10 +2,10 @@
 #include <nlohmann/json.hpp>
 
 #include <charconv>
-#include <chrono>
 
 #include "ctlproto/error_codes.h"
 #include "relay/control/handlers.h"
+#include "relay/control/json_text.h"
 #include "relay/control/voice_calls.h"
 
 namespace relay {
@@ -15,10 +15,6 @@ using nlohmann::json;
 
 // A page of notices stays below the longest reply a datagram carries.
 constexpr size_t kNoticesPerPage = 100;
-
-double seconds(Duration duration) {
-  return std::chrono::duration<double>(duration).count();
-}
 
 double milliseconds(Duration duration) {
   return seconds(duration) * 1000;

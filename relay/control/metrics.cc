@@ -2,11 +2,15 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <iterator>
+#include <utility>
+#include <vector>
 
 #include "relay/base/allocator.h"
+#include "relay/control/voice_calls.h"
 
 namespace relay {
 namespace {
@@ -33,6 +37,11 @@ class Page {
                 uint64_t value) {
     fmt::format_to(std::back_inserter(text_), "rtpp_{}{{{}=\"{}\"}} {}\n", name, label, label_value,
                    value);
+  }
+  // One row of a histogram's, or of its sum and its count.
+  void row(std::string_view name, std::string_view profile, std::string_view labels, double value) {
+    fmt::format_to(std::back_inserter(text_), "rtpp_{}{{profile=\"{}\"{}}} {}\n", name, profile,
+                   labels, value);
   }
   std::string take() { return fmt::to_string(text_); }
 
@@ -88,6 +97,85 @@ void add_commands(Page& page, const CommandCounters& commands, const ControlCoun
   }
 }
 
+constexpr std::string_view kVoiceErrorCodes[] = {
+#define VOICE_ERROR(enumerator, code, retryable, help) code,
+#include "relay/voice/voice_error.def"
+#undef VOICE_ERROR
+};
+
+using Profiles = std::vector<std::pair<std::string_view, VoiceFigures>>;
+
+// From 1 ms to 8.4 s by octaves, which is where the delays' own buckets end, too.
+constexpr unsigned kExponentMin = 10, kExponentMax = 23;
+
+void add_delays(Page& page, std::string_view name, std::string_view help, const Profiles& profiles,
+                DelayHistogram VoiceMeasures::*delays) {
+  page.head(name, help, "histogram");
+  for (const auto& [profile, figures] : profiles) {
+    const DelayHistogram& histogram = figures.measures.*delays;
+    // Counted once: what comes in between belongs to the next page.
+    const auto count = static_cast<double>(histogram.count());
+    for (unsigned exponent = kExponentMin; exponent <= kExponentMax; ++exponent) {
+      const double bound = static_cast<double>(uint64_t{1} << exponent) / 1e6;
+      const auto below = static_cast<double>(histogram.count_below(exponent));
+      page.row(fmt::format("{}_bucket", name), profile, fmt::format(",le=\"{}\"", bound),
+               std::min(below, count));
+    }
+    page.row(fmt::format("{}_bucket", name), profile, ",le=\"+Inf\"", count);
+    page.row(fmt::format("{}_sum", name), profile, "",
+             std::chrono::duration<double>(histogram.sum()).count());
+    page.row(fmt::format("{}_count", name), profile, "", count);
+  }
+}
+
+void add_voices(Page& page, const VoiceCalls& voices) {
+  Profiles profiles;
+  for (const auto& [name, profile] : voices.profiles()) {
+    profiles.emplace_back(name, voices.figures_of(name));
+  }
+  page.head("voice_sessions", "voice sessions that exist", "gauge");
+  for (const auto& [name, figures] : profiles) {
+    page.labelled("voice_sessions", "profile", name, figures.running);
+  }
+  for (const VoiceCounterRow& row : kVoiceCounterRows) {
+    const std::string metric = fmt::format("voice_{}_total", row.name);
+    page.head(metric, row.meaning, "counter");
+    for (const auto& [name, figures] : profiles) {
+      page.labelled(metric, "profile", name, (figures.counters.*row.value).get());
+    }
+  }
+  page.head("voice_failures_total", "voice sessions that failed or were refused, by reason",
+            "counter");
+  for (const auto& [name, figures] : profiles) {
+    for (size_t i = 0; i < kVoiceErrors; ++i) {
+      page.row("voice_failures_total", name, fmt::format(",reason=\"{}\"", kVoiceErrorCodes[i]),
+               static_cast<double>(figures.failures[i]));
+    }
+  }
+  page.head("voice_heard_dropped_total", "packets of parties that voices did not hear", "counter");
+  for (const auto& [name, figures] : profiles) {
+    page.labelled("voice_heard_dropped_total", "profile", name, figures.heard_dropped);
+  }
+  add_delays(page, "voice_turn_seconds", "from a party's last voiced frame to the answer's first",
+             profiles, &VoiceMeasures::turn);
+  add_delays(page, "voice_up_seconds", "from a packet's arrival to its frame at the connection",
+             profiles, &VoiceMeasures::up);
+  add_delays(page, "voice_down_seconds", "from an idle endpoint's audio to its first frame",
+             profiles, &VoiceMeasures::down);
+}
+
+void add_reports(Page& page, const HandlerContext& context) {
+  if (context.accounting != nullptr) {
+    for (const AcctCounterRow& row : kAcctCounterRows) {
+      page.counter(fmt::format("acct_{}_total", row.name), row.meaning,
+                   (context.accounting->*row.value).get());
+    }
+  }
+  if (context.dtmf.events == nullptr) return;
+  page.counter("dtmf_events_lost_total", "key presses not told because too many came at once",
+               context.dtmf.events->lost());
+}
+
 // Without the daemon's allocator there is nothing to tell.
 void add_memory(Page& page) {
   const auto memory = allocator_memory();
@@ -108,6 +196,8 @@ std::string prometheus_text(const HandlerContext& context, const ControlCounters
   add_sessions(page, context.sessions);
   add_packets(page, context.plane.counters());
   add_commands(page, context.commands, control);
+  add_reports(page, context);
+  if (context.voices != nullptr) add_voices(page, *context.voices);
   add_memory(page);
   return page.take();
 }

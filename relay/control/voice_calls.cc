@@ -238,7 +238,17 @@ void VoiceCalls::tick() {
 }
 
 VoiceFigures VoiceCalls::figures_of(const std::string& profile) const {
-  return {engine_.counters_of(profile), engine_.measures_of(profile)};
+  VoiceFigures figures{engine_.counters_of(profile), engine_.measures_of(profile)};
+  if (const auto found = totals_.find(profile); found != totals_.end()) {
+    figures.failures = found->second.failures;
+    figures.heard_dropped = found->second.heard_dropped;
+  }
+  for (const auto& [id, running] : running_) {
+    if (running.profile->name != profile) continue;
+    ++figures.running;
+    figures.heard_dropped += running.path->heard_dropped.get();
+  }
+  return figures;
 }
 
 bool VoiceCalls::stop(VoiceId id) {
@@ -277,6 +287,8 @@ void VoiceCalls::on_report(VoiceReport report) {
   if (report.event && event.kind == VoiceEventKind::started) found->second.is_ready = true;
   if (report.event && event.kind == VoiceEventKind::call_error) {
     found->second.was_busy = event.error == VoiceError::busy;
+    Totals& totals = totals_[found->second.profile->name];
+    if (event.fatal) ++totals.failures[static_cast<size_t>(event.error)];
   }
   if (is_end && hangs_up(found->second, event)) {
     VoiceReport hangup = report;
@@ -287,6 +299,7 @@ void VoiceCalls::on_report(VoiceReport report) {
   if (!is_end) return;
   const Running running = std::move(found->second);
   running_.erase(found);
+  totals_[running.profile->name].heard_dropped += running.path->heard_dropped.get();
   finish(running, event);
 }
 

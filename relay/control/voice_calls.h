@@ -2,6 +2,7 @@
 // of them, and keeps what they tell. Control thread.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -21,10 +22,19 @@
 
 namespace relay {
 
+inline constexpr size_t kVoiceErrors = 0
+#define VOICE_ERROR(enumerator, code, retryable, help) +1
+#include "relay/voice/voice_error.def"
+#undef VOICE_ERROR
+    ;
+
 // What a profile's sessions have done so far.
 struct VoiceFigures {
   const VoiceCounters& counters;
   const VoiceMeasures& measures;
+  size_t running = 0;
+  std::array<uint64_t, kVoiceErrors> failures{};  // by VoiceError
+  uint64_t heard_dropped = 0;  // packets that the voice thread was too slow for, or too long
 };
 
 struct VoiceRequest {
@@ -120,6 +130,11 @@ class VoiceCalls {
   VoiceProfiles profiles_;
   Consequences consequences_;
   std::map<VoiceId, Running> running_;
+  struct Totals {  // what VoiceFigures says of sessions that are over
+    std::array<uint64_t, kVoiceErrors> failures{};
+    uint64_t heard_dropped = 0;
+  };
+  std::map<std::string, Totals, std::less<>> totals_;  // by profile
   VoiceId last_id_ = 0;
   std::deque<VoiceNotice> notices_;
   uint64_t last_notice_ = 0;

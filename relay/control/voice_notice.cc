@@ -45,8 +45,4 @@ json to_json(const VoiceNotice& notice) {
   return result;
 }
 
-std::string to_json_line(const json& value) {
-  return value.dump(-1, ' ', false, json::error_handler_t::replace);
-}
-
 }  // namespace relay

@@ -5,6 +5,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
+#include "relay/control/json_text.h"
 #include "relay/voice/voice_engine.h"
 
 namespace relay {
@@ -20,7 +21,5 @@ struct VoiceNotice {
 
 // The same wherever notices are shown.
 nlohmann::json to_json(const VoiceNotice& notice);
-// In UTF-8 and without a line end, whatever bytes a call-id or a tag is made of.
-std::string to_json_line(const nlohmann::json& value);
 
 }  // namespace relay

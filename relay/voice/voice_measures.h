@@ -18,11 +18,20 @@ class DelayHistogram {
   void add(Duration delay) {
     const auto us = static_cast<uint64_t>(delay.count() > 0 ? delay.count() / 1000 : 0);
     buckets_[bucket_of(us)].add();
+    sum_us_.add(us);
   }
 
   uint64_t count() const {
     uint64_t sum = 0;
     for (const Counter& bucket : buckets_) sum += bucket.get();
+    return sum;
+  }
+  Duration sum() const { return std::chrono::microseconds(sum_us_.get()); }
+  // Those below 2^`exponent` microseconds, at least 2.
+  uint64_t count_below(unsigned exponent) const {
+    uint64_t sum = 0;
+    const size_t end = bucket_of(uint64_t{1} << exponent);
+    for (size_t i = 0; i < end; ++i) sum += buckets_[i].get();
     return sum;
   }
   // What `share` (0 to 1) of the delays did not exceed; zero when there are none.
@@ -53,6 +62,7 @@ class DelayHistogram {
   }
 
   std::array<Counter, kBuckets> buckets_;
+  Counter sum_us_;
 };
 
 struct VoiceMeasures {
