@@ -2,6 +2,8 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+#include <chrono>
 #include <nlohmann/json.hpp>
 
 #include "tools/common/text_table.h"
@@ -90,6 +92,55 @@ std::string event_text(const json& event) {
   return text + "\n";
 }
 
+struct Advice {
+  std::string_view error, text;
+};
+constexpr Advice kAdvice[] = {
+    {"busy", "raise sessions_max or starts_per_minute in [voice]"},
+    {"refused-url", "put the URL into the profile's allow_urls"},
+    {"unreachable", "does anything listen there, and is the URL's host and port right?"},
+    {"connect-timeout", "is there a firewall or a wrong port in between?"},
+    {"tls", "the endpoint's certificate is the matter: ca_file, server_name, or its operator"},
+    {"rejected", "check the key in headers and the path of the URL"},
+    {"unavailable", "the service is down or busy, or its quota is used up"},
+    {"reply-timeout", "it took the connection and kept silent: check driver, dialect and URL"},
+    {"protocol", "it speaks another protocol: check driver, dialect and URL"},
+    {"endpoint-refusal", "check model, voice and the template against the service's documents"},
+};
+
+int64_t wall_ms() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
+}
+
+// One step of a test.
+std::string step_text(const json& event, int64_t began_ms) {
+  const auto kind = get<std::string>(event, "event", "");
+  const auto text = get<std::string>(event, "text", "");
+  const auto error = get<std::string>(event, "error", "");
+  std::string shown = kind;
+  if (kind == "started") {
+    shown = "ready: connected, and the dialogue has begun";
+  } else if (kind == "user-speech") {
+    shown = "it heard: " + text;
+  } else if (kind == "ai-response") {
+    shown = "it said: " + text;
+  } else if (kind == "call-error") {
+    shown = fmt::format("error {}{}{}", error, text.empty() ? "" : ": ", text);
+  } else if (kind == "ended") {
+    shown = "ended, " + get<std::string>(event, "outcome", "");
+  }
+  for (char& c : shown) {
+    if (static_cast<unsigned char>(c) < ' ') c = '?';
+  }
+  const int64_t after = std::max<int64_t>(get<int64_t>(event, "time_ms", began_ms) - began_ms, 0);
+  std::string line = fmt::format("{:8.2f} s  {}\n", static_cast<double>(after) / 1000, shown);
+  for (const Advice& advice : kAdvice) {
+    if (advice.error == error) line += fmt::format("{:12}{}\n", "", advice.text);
+  }
+  return line;
+}
+
 // The tag to name the party by.
 Result<std::string> tag_of(const CommandContext& context, const std::string& call_id,
                            const std::string& tag) {
@@ -143,8 +194,12 @@ CommandResult VoiceEvents::next(const CommandContext& context) {
     const json events = get<json>(*document, "events", json::array());
     for (const json& event : events) {
       if (id_ != 0 && get<uint64_t>(event, "id", 0) != id_) continue;
-      result.out += context.json ? event.dump() + "\n" : event_text(event);
+      const bool is_test = id_ != 0;
+      result.out += context.json ? event.dump() + "\n"
+                    : is_test    ? step_text(event, began_ms_)
+                                 : event_text(event);
       const auto kind = get<std::string>(event, "event", "");
+      was_ready_ = was_ready_ || kind == "started";
       has_failed_ = has_failed_ || kind == "call-error";
       has_ended_ = has_ended_ || (id_ != 0 && kind == "ended");
     }
@@ -152,7 +207,48 @@ CommandResult VoiceEvents::next(const CommandContext& context) {
     more = last > last_ && !events.empty();
     last_ = last;
   }
+  if (has_ended_ && !context.json) {
+    const auto text = verdict(context);
+    if (!text) return no_answer(text.error());
+    result.out += *text;
+  }
   return result;
+}
+
+Result<void> VoiceEvents::follow(const CommandContext& context, const std::string& profile,
+                                 uint64_t id, uint64_t last) {
+  id_ = id;
+  last_ = last;
+  profile_ = profile;
+  began_ms_ = wall_ms();
+  const auto before = traffic(context);
+  if (!before) return tl::unexpected(before.error());
+  before_ = *before;
+  return {};
+}
+
+Result<VoiceEvents::Traffic> VoiceEvents::traffic(const CommandContext& context) const {
+  const auto answer = context.ask("J voices");
+  if (!answer) return tl::unexpected(answer.error());
+  const json document = parsed(*answer).value_or(json::object());
+  const json profile =
+      get<json>(get<json>(document, "profiles", json::object()), profile_.c_str(), json::object());
+  const json counters = get<json>(profile, "counters", json::object());
+  return Traffic{get<uint64_t>(counters, "frames_up", 0),
+                 get<uint64_t>(counters, "messages_down", 0)};
+}
+
+// Of the profile as a whole: calls that run beside the test count, too.
+Result<std::string> VoiceEvents::verdict(const CommandContext& context) const {
+  const auto after = traffic(context);
+  if (!after) return tl::unexpected(after.error());
+  const uint64_t up = after->up - before_.up, down = after->down - before_.down;
+  const std::string_view word = !was_ready_   ? "It does not work."
+                                : has_failed_ ? "It works, but did not last."
+                                : down == 0   ? "It works; nobody spoke, so it was silent."
+                                              : "It works.";
+  return fmt::format("{} {:.1f} s of silence went there, {} messages came back.\n", word,
+                     static_cast<double>(up) / 50, down);
 }
 
 CommandResult start_voice_test(const CommandContext& context, const std::string& profile,
@@ -163,7 +259,9 @@ CommandResult start_voice_test(const CommandContext& context, const std::string&
   if (!document) {
     return {ExitCode::relay_error, "", "the relay has no voice profile " + profile + "\n"};
   }
-  events.follow(get<uint64_t>(*document, "id", 0), get<uint64_t>(*document, "last", 0));
+  const auto followed = events.follow(context, profile, get<uint64_t>(*document, "id", 0),
+                                      get<uint64_t>(*document, "last", 0));
+  if (!followed) return no_answer(followed.error());
   return {};
 }
 

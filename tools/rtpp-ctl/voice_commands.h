@@ -20,16 +20,25 @@ class VoiceEvents {
  public:
   // What has come since the last call; the first brings what the relay still knows.
   CommandResult next(const CommandContext& context);
-  // From now on only what comes after number `last`, and of voice session `id`.
-  void follow(uint64_t id, uint64_t last) {
-    id_ = id;
-    last_ = last;
-  }
+  // From now on only what comes after number `last`, and of voice session `id`, as the steps of a
+  // test of `profile` that ends in a verdict.
+  Result<void> follow(const CommandContext& context, const std::string& profile, uint64_t id,
+                      uint64_t last);
   bool has_ended() const { return has_ended_; }  // of `id`
   bool has_failed() const { return has_failed_; }
 
  private:
+  struct Traffic {
+    uint64_t up = 0, down = 0;
+  };
+  Result<Traffic> traffic(const CommandContext& context) const;
+  Result<std::string> verdict(const CommandContext& context) const;
+
   uint64_t id_ = 0, last_ = 0;
+  std::string profile_;
+  int64_t began_ms_ = 0;
+  Traffic before_;
+  bool was_ready_ = false;
   bool has_ended_ = false, has_failed_ = false;
 };
 
