@@ -19,8 +19,10 @@ struct LoadOptions {
   SignallingSettings signalling;
   uint32_t calls = 100;
   double duration_s = 10;
-  double rate_per_s = 100;  // new calls
-  bool poisson = false;     // new calls come at random, not evenly
+  double rate_per_s = 100;        // new calls
+  double hold_s = 0;              // mean; then another call takes the place. Zero: until the end
+  uint32_t reinvite_percent = 0;  // of the calls: phone A moves and says so
+  bool poisson = false;           // new calls come at random, not evenly
   MediaProfile profile = MediaProfile::g711;
   int ptime_ms = 0;  // zero: the profile's
   int payload_bytes = 160;
@@ -60,6 +62,8 @@ struct StandingCalls {
 struct LoadReport {
   uint32_t calls_up = 0;
   uint32_t calls_failed = 0;
+  uint32_t calls_replaced = 0;
+  uint32_t reinvites = 0;
   std::string first_error;
   bool interrupted = false;
   MediaCounters media;

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <queue>
 #include <random>
 
 #include "tools/rtpp-load/usage_meter.h"
@@ -19,26 +20,48 @@ constexpr uint32_t kNatWarmUpMs = 1000;
 constexpr Duration kRampTick = milliseconds(10);
 constexpr Duration kDrainTick = milliseconds(100);
 constexpr int kDrainTicksMax = 30;
+// Between the end of a call's media and its deletion.
+constexpr Duration kLastPackets = milliseconds(300);
 
 class LoadRun {
  public:
   explicit LoadRun(const LoadOptions& options)
       : options_(options),
         meter_(options.pids),
+        phones_(options.phones),
         ramp_timer_(loop_, [this] { start_due_calls(); }),
+        change_timer_(loop_, [this] { make_due_changes(); }),
         phase_timer_(loop_, [this] { next_phase(); }),
         progress_timer_(loop_, [this] { show_progress(); }),
         signals_(loop_, [this] { interrupt(); }),
-        gap_s_(options.rate_per_s) {}
+        gap_s_(options.rate_per_s),
+        hold_s_(1 / (options.hold_s > 0 ? options.hold_s : 1)) {}
 
   Result<LoadReport> run();
 
  private:
   enum class Phase { ramp, settle, window, drain, tear_down };
+  // Something that is to happen to a call.
+  struct Change {
+    Instant at{};
+    Call* call = nullptr;
+    void (LoadRun::*make)(Call&) = nullptr;
+    friend bool operator<(const Change& a, const Change& b) {
+      return a.at > b.at;
+    }  // soonest on top
+  };
 
   Result<void> prepare();
   void start_due_calls();
   void set_up(Call& call);
+  void make_due_changes();
+  void hang_up(Call& call);
+  void replace(Call& call);
+  void move(Call& call);
+  void schedule_moves();
+  void note(const Error& error) {
+    if (report_.calls_failed++ == 0) report_.first_error = error.message;
+  }
   void enter_settle();
   void next_phase();
   void enter_window();
@@ -59,9 +82,13 @@ class LoadRun {
   std::unique_ptr<ControlClient> client_;
   std::unique_ptr<Signalling> signalling_;
   std::vector<Call> calls_;
-  std::vector<Call*> begun_;  // to be deleted, those set up by half included
+  PhoneMaker phones_;
+  uint32_t run_ = std::random_device{}();
+  uint32_t next_name_ = 0;
+  std::priority_queue<Change> changes_;
   std::unique_ptr<MediaEngine> media_;
   Timer ramp_timer_;
+  Timer change_timer_;
   Timer phase_timer_;
   Timer progress_timer_;
   StopSignals signals_;
@@ -71,6 +98,7 @@ class LoadRun {
   double next_due_s_ = 0;
   std::mt19937 random_{1};  // the same arrivals in each run
   std::exponential_distribution<double> gap_s_;
+  std::exponential_distribution<double> hold_s_;
   uint32_t next_call_ = 0;
   uint32_t busy_ = 0;  // set-ups or tear-downs under way
   size_t next_tear_down_ = 0;
@@ -81,24 +109,22 @@ class LoadRun {
 
 Result<void> LoadRun::prepare() {
   if (const auto there = meter_.check(); !there) return there;
-  if (const auto room = reserve_descriptors(options_.calls, options_.phones.rtcp); !room) {
-    return room;
-  }
+  // A phone that moves keeps its old sockets: half a call more.
+  const uint64_t moves = uint64_t{options_.calls} * options_.reinvite_percent / 100;
+  const auto room = reserve_descriptors(options_.calls + moves / 2 + 1, options_.phones.rtcp);
+  if (!room) return room;
   auto client = open_control_client(loop_, options_.socket);
   if (!client) return tl::unexpected(client.error());
   client_ = std::move(*client);
   signalling_ = options_.ng ? make_ng_signalling(*client_)
                             : make_rtpproxy_signalling(*client_, options_.signalling);
-  const uint32_t run = std::random_device{}();
-  PhoneMaker phones(options_.phones);
   calls_.resize(options_.calls);
   for (uint32_t i = 0; i < options_.calls; ++i) {
     calls_[i].index = i;
-    calls_[i].call_id = fmt::format("load-{:08x}-{}", run, i);
-    if (const auto opened = phones.open(calls_[i]); !opened) return opened;
+    if (const auto opened = phones_.open(calls_[i]); !opened) return opened;
   }
   MediaSettings media;
-  media.run = run;
+  media.run = run_;
   media.calls = options_.calls;
   media.threads = options_.threads;
   media.profile = options_.profile;
@@ -117,6 +143,7 @@ Result<LoadReport> LoadRun::run() {
   if (meter_.has_pids()) report_.memory = ResidentMemory{meter_.resident_kib(), 0, 0};
   ramp_began_ = steady_now();
   ramp_timer_.start(kRampTick, kRampTick);
+  change_timer_.start(kRampTick, kRampTick);
   if (options_.progress) progress_timer_.start(seconds(1), seconds(1));
   loop_.run();
   if (options_.progress) fmt::print(stderr, "\n");
@@ -134,20 +161,74 @@ void LoadRun::start_due_calls() {
     set_up(calls_[next_call_++]);
     next_due_s_ += options_.poisson ? gap_s_(random_) : 1 / options_.rate_per_s;
   }
-  if (next_call_ == options_.calls && busy_ == 0) enter_settle();
+  // Where calls end and begin all the time, there is always one under way.
+  if (next_call_ == options_.calls && (busy_ == 0 || options_.hold_s > 0)) enter_settle();
 }
 
 void LoadRun::set_up(Call& call) {
   ++busy_;
-  begun_.push_back(&call);
+  call.call_id = fmt::format("load-{:08x}-{}", run_, next_name_++);
+  call.begun = true;
   signalling_->set_up(call, [this, &call](Result<void> done) {
     --busy_;
-    if (!done) {
-      if (report_.calls_failed++ == 0) report_.first_error = done.error().message;
-      return;
-    }
+    if (!done) return note(done.error());
     ++report_.calls_up;
-    if (phase_ == Phase::ramp) media_->start_call(call);
+    if (phase_ >= Phase::drain) return;
+    media_->start_call(call);
+    call.talking = true;
+    if (options_.hold_s <= 0) return;
+    const std::chrono::duration<double> hold(hold_s_(random_));
+    changes_.push(
+        {steady_now() + std::chrono::duration_cast<Duration>(hold), &call, &LoadRun::hang_up});
+  });
+}
+
+void LoadRun::make_due_changes() {
+  const Instant now = steady_now();
+  while (!changes_.empty() && changes_.top().at <= now) {
+    const Change change = changes_.top();
+    changes_.pop();
+    if (phase_ < Phase::drain) (this->*change.make)(*change.call);
+  }
+}
+
+void LoadRun::hang_up(Call& call) {
+  call.talking = false;
+  media_->stop_call(call);
+  changes_.push({steady_now() + kLastPackets, &call, &LoadRun::replace});
+}
+
+void LoadRun::replace(Call& call) {
+  ++busy_;
+  call.begun = false;
+  signalling_->tear_down(call, [this, &call](Result<void> done) {
+    --busy_;
+    if (!done) return note(done.error());
+    if (phase_ >= Phase::drain) return;
+    ++report_.calls_replaced;
+    set_up(call);
+  });
+}
+
+void LoadRun::schedule_moves() {
+  std::uniform_real_distribution<double> when_s(0, options_.duration_s * 0.9);
+  for (Call& call : calls_) {
+    if (call.index * 61 % 100 >= options_.reinvite_percent) continue;
+    const std::chrono::duration<double> when(when_s(random_));
+    changes_.push(
+        {steady_now() + std::chrono::duration_cast<Duration>(when), &call, &LoadRun::move});
+  }
+}
+
+void LoadRun::move(Call& call) {
+  if (!call.talking) return;
+  if (const auto moved = phones_.move(call, 0); !moved) return note(moved.error());
+  ++busy_;
+  signalling_->move(call, [this, &call](Result<void> done) {
+    --busy_;
+    if (!done) return note(done.error());
+    ++report_.reinvites;
+    if (phase_ < Phase::tear_down) media_->move_call(call);
   });
 }
 
@@ -182,6 +263,7 @@ void LoadRun::next_phase() {
 void LoadRun::enter_window() {
   phase_ = Phase::window;
   media_->measure_times();
+  schedule_moves();
   meter_.begin(counters(), signalling_->counters().commands);
   phase_timer_.start(
       std::chrono::ceil<milliseconds>(std::chrono::duration<double>(options_.duration_s)));
@@ -199,7 +281,7 @@ void LoadRun::check_drained() {
   const MediaCounters now = counters();
   drain_ticks_ = now.arrived == arrived_before_ ? drain_ticks_ + 10 : drain_ticks_ + 1;
   arrived_before_ = now.arrived;
-  if (now.lost() > 0 && drain_ticks_ < kDrainTicksMax) return;
+  if ((now.lost() > 0 || busy_ > 0) && drain_ticks_ < kDrainTicksMax) return;
   phase_timer_.stop();
   enter_tear_down();
 }
@@ -211,9 +293,11 @@ void LoadRun::enter_tear_down() {
 }
 
 void LoadRun::tear_down_some() {
-  while (next_tear_down_ < begun_.size() && busy_ < options_.in_flight) {
+  while (next_tear_down_ < calls_.size() && busy_ < options_.in_flight) {
+    const Call& call = calls_[next_tear_down_++];
+    if (!call.begun) continue;
     ++busy_;
-    signalling_->tear_down(*begun_[next_tear_down_++], [this](Result<void> done) {
+    signalling_->tear_down(call, [this](Result<void> done) {
       --busy_;
       if (!done && report_.first_error.empty()) report_.first_error = done.error().message;
       if (nobody_answers()) return loop_.stop();

@@ -80,6 +80,13 @@ void add_options(CLI::App& app, Arguments& arguments) {
   app.add_option("--arrival", arguments.arrival, "New calls come even or at random (poisson)")
       ->check(CLI::IsMember({"even", "poisson"}))
       ->capture_default_str();
+  app.add_option("--hold", load.hold_s,
+                 "Mean seconds a call lasts; then another one takes its place. Default: to the end")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--reinvite", load.reinvite_percent,
+                 "Percent of the calls in which phone A moves to another port and says so")
+      ->check(CLI::Range(0, 100))
+      ->capture_default_str();
   app.add_option("--modifiers", load.signalling.modifiers, "Letters behind U and L");
   app.add_option("--relay-address", arguments.relay_address,
                  "Where media goes if the relay answers a port alone; default: the socket's host");

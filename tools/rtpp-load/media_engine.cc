@@ -27,9 +27,9 @@ MediaEngine::MediaEngine(const MediaSettings& settings) {
 
 MediaEngine::~MediaEngine() = default;
 
-void MediaEngine::start_call(Call& call) {
-  // The ring holds more calls than descriptors allow.
-  RELAY_ASSERT(threads_[call.index % threads_.size()]->start_call(&call));
+void MediaEngine::give(Call& call, Change change) {
+  // The ring holds more calls than descriptors allow, and is emptied each millisecond.
+  RELAY_ASSERT(threads_[call.index % threads_.size()]->give({&call, change}));
 }
 
 void MediaEngine::measure_times() {

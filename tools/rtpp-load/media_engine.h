@@ -59,8 +59,13 @@ class MediaEngine {
   explicit MediaEngine(const MediaSettings& settings);
   ~MediaEngine();
 
-  // Control thread. The call's phones start to send at once; `call` outlives the engine.
-  void start_call(Call& call);
+  // Control thread. `call` outlives the engine; between two of these its phones are not changed.
+  // The phones start to send at once, also those of a call that was stopped, where it now is.
+  void start_call(Call& call) { give(call, Change::start); }
+  // They send nothing more; what arrives is still judged.
+  void stop_call(Call& call) { give(call, Change::stop); }
+  // Phone A goes on with its new sockets and still hears its old ones.
+  void move_call(Call& call) { give(call, Change::move); }
   void measure_times();
   // No packet is sent any more; what arrives is still judged.
   void stop_sending();
@@ -73,6 +78,10 @@ class MediaEngine {
   MediaTimes times() const;
 
  private:
+  enum class Change : uint8_t { start, stop, move };
+  friend class MediaThread;
+  void give(Call& call, Change change);
+
   std::vector<std::unique_ptr<MediaThread>> threads_;
 };
 

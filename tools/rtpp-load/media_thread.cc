@@ -75,7 +75,7 @@ struct MediaThread::ReceiveBatch {
 MediaThread::MediaThread(const MediaSettings& settings, Instant epoch)
     : settings_(settings),
       epoch_(epoch),
-      started_(1 << 15),
+      orders_(1 << 16),
       wheel_(static_cast<size_t>(settings.ptime_ms * 1'000'000 / kSlotNs)),
       rtcp_wheel_(kSlotsARtcpInterval),
       rtp_packet_(kRtpHeaderBytes +
@@ -106,7 +106,7 @@ void MediaThread::run() {
     for (Instant due = slot_time(slot); due <= steady_now(); due = slot_time(++slot)) {
       send_slot(slot, due);
       if (slot % kSlotsAReceive != 0) continue;
-      admit_started_calls();
+      take_orders();
       receive_all();
       published_.store(counters_);
     }
@@ -116,14 +116,52 @@ void MediaThread::run() {
   published_.store(counters_);
 }
 
-void MediaThread::admit_started_calls() {
-  for (Call* call = nullptr; started_.pop(call);) admit(*call);
+void MediaThread::take_orders() {
+  for (Order order; orders_.pop(order);) {
+    switch (order.change) {
+      case MediaEngine::Change::start:
+        start(*order.call);
+        break;
+      case MediaEngine::Change::stop:
+        for (Stream* stream : of_call_[order.call->index]) stream->silent = true;
+        break;
+      case MediaEngine::Change::move:
+        move(*order.call);
+        break;
+    }
+  }
 }
 
-void MediaThread::admit(const Call& call) {
-  for (uint8_t side = 0; side < 2; ++side) {
-    add_stream(call, side, ProbeKind::rtp);
-    if (settings_.rtcp) add_stream(call, side, ProbeKind::rtcp);
+void MediaThread::start(const Call& call) {
+  auto& streams = of_call_[call.index];
+  if (streams.empty()) {
+    for (uint8_t side = 0; side < 2; ++side) {
+      add_stream(call, side, ProbeKind::rtp);
+      if (settings_.rtcp) add_stream(call, side, ProbeKind::rtcp);
+    }
+  }
+  for (Stream* stream : streams) {
+    const Phone& phone = call.phones[stream->side];
+    aim(*stream, phone);
+    stream->counted_from_turn = stream->next_turn + settings_.warm_up_turns;
+    stream->last_delay_ns.reset();
+    stream->silent = false;
+  }
+}
+
+void MediaThread::aim(Stream& stream, const Phone& phone) {
+  stream.expected_from = stream.kind == ProbeKind::rtp ? phone.relay_rtp : phone.relay_rtcp;
+  stream.relay = to_socket_address(stream.expected_from);
+}
+
+void MediaThread::move(const Call& call) {
+  for (Stream* stream : of_call_[call.index]) {
+    const Phone& phone = call.phones[stream->side];
+    aim(*stream, phone);
+    const int fd = stream->kind == ProbeKind::rtp ? phone.rtp.get() : phone.rtcp.get();
+    if (fd == stream->fd) continue;
+    stream->fd = fd;
+    listen(*stream, fd);
   }
 }
 
@@ -135,16 +173,20 @@ void MediaThread::add_stream(const Call& call, uint8_t side, ProbeKind kind) {
   stream->side = side;
   stream->kind = kind;
   stream->fd = kind == ProbeKind::rtp ? phone.rtp.get() : phone.rtcp.get();
-  stream->expected_from = kind == ProbeKind::rtp ? phone.relay_rtp : phone.relay_rtcp;
-  stream->relay = to_socket_address(stream->expected_from);
-  epoll_event event{};
-  event.events = EPOLLIN;
-  event.data.ptr = stream.get();
-  RELAY_ASSERT(::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, stream->fd, &event) == 0);
+  listen(*stream, stream->fd);
   auto& wheel = kind == ProbeKind::rtp ? wheel_ : rtcp_wheel_;
   const uint64_t number = uint64_t{call.index} * 2 + side;
   wheel[number * wheel.size() / (uint64_t{settings_.calls} * 2)].push_back(stream.get());
+  of_call_[call.index].push_back(stream.get());
   streams_.push_back(std::move(stream));
+}
+
+void MediaThread::listen(Stream& stream, int fd) {
+  stream.ears.push_back(std::make_unique<Ear>(Ear{&stream, fd}));
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.ptr = stream.ears.back().get();
+  RELAY_ASSERT(::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0);
 }
 
 void MediaThread::send_slot(uint64_t slot, Instant due) {
@@ -158,13 +200,14 @@ void MediaThread::send_slot(uint64_t slot, Instant due) {
 }
 
 void MediaThread::send_turn(Stream& stream) {
+  if (stream.silent) return;
   const uint32_t turn_number = stream.next_turn++;
   Probe probe;
   probe.run = settings_.run;
   probe.call = stream.call->index;
   probe.direction = stream.side;
   probe.kind = stream.kind;
-  probe.warm_up = turn_number < settings_.warm_up_turns;
+  probe.warm_up = turn_number < stream.counted_from_turn;
   if (stream.kind == ProbeKind::rtcp) {
     std::array<uint8_t, kRtcpBytes> packet;
     probe.sequence = stream.next_sequence++;
@@ -205,20 +248,20 @@ void MediaThread::receive_all() {
   do {
     ready = ::epoll_wait(epoll_.get(), batch_->events.data(), kEvents, 0);
     for (int i = 0; i < ready; ++i) {
-      receive(*static_cast<Stream*>(batch_->events[static_cast<size_t>(i)].data.ptr));
+      receive(*static_cast<Ear*>(batch_->events[static_cast<size_t>(i)].data.ptr));
     }
   } while (ready == kEvents);
 }
 
-void MediaThread::receive(Stream& stream) {
+void MediaThread::receive(const Ear& ear) {
   int received = 0;
   do {
     batch_->prepare();
-    received = ::recvmmsg(stream.fd, batch_->messages.data(), kBatch, MSG_DONTWAIT, nullptr);
+    received = ::recvmmsg(ear.fd, batch_->messages.data(), kBatch, MSG_DONTWAIT, nullptr);
     for (int i = 0; i < received; ++i) {
       const auto at = static_cast<size_t>(i);
       mmsghdr& message = batch_->messages[at];
-      judge(stream, {batch_->bytes[at].data(), message.msg_len},
+      judge(*ear.stream, {batch_->bytes[at].data(), message.msg_len},
             reinterpret_cast<const sockaddr*>(&batch_->from[at]),
             receive_stamp_ns(message.msg_hdr));
     }

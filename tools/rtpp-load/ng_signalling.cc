@@ -58,14 +58,8 @@ class NgSignalling final : public Signalling {
  public:
   explicit NgSignalling(ControlClient& client) : Signalling(client) {}
 
-  void set_up(Call& call, Done done) override {
-    ask(media_command("offer", call, 0), [this, &call, done = std::move(done)](auto reply) {
-      if (!take_sdp(reply, call.phones[1], done)) return;
-      ask(media_command("answer", call, 1), [this, &call, done](auto second) {
-        if (take_sdp(second, call.phones[0], done)) done({});
-      });
-    });
-  }
+  void set_up(Call& call, Done done) override { offer_and_answer(call, false, std::move(done)); }
+  void move(Call& call, Done done) override { offer_and_answer(call, true, std::move(done)); }
 
   void tear_down(const Call& call, Done done) override {
     // Without delete-delay rtpengine keeps the ports of the call for another 30 s.
@@ -82,7 +76,17 @@ class NgSignalling final : public Signalling {
   }
 
  private:
-  static std::string media_command(std::string_view command, const Call& call, size_t side) {
+  void offer_and_answer(Call& call, bool again, Done done) {
+    ask(media_command("offer", call, 0, again), [this, &call, done = std::move(done)](auto reply) {
+      if (!take_sdp(reply, call.phones[1], done)) return;
+      ask(media_command("answer", call, 1, true), [this, &call, done](auto second) {
+        if (take_sdp(second, call.phones[0], done)) done({});
+      });
+    });
+  }
+
+  static std::string media_command(std::string_view command, const Call& call, size_t side,
+                                   bool to_is_known) {
     BencodeDictionary dictionary;
     dictionary.add("command", command)
         .add("call-id", call.call_id)
@@ -91,7 +95,7 @@ class NgSignalling final : public Signalling {
         .add("ICE", "remove")
         .add_list("flags", {"trust-address"})
         .add_list("replace", {"origin", "session-connection"});
-    if (side == 1) dictionary.add("to-tag", fmt::format("to{}", call.index));
+    if (to_is_known) dictionary.add("to-tag", fmt::format("to{}", call.index));
     return dictionary.to_string();
   }
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace relay::tools {
 namespace {
@@ -68,6 +69,16 @@ Result<void> PhoneMaker::open(Call& call) {
     const auto opened = open_phone(call.phones[side], call.index, side);
     if (!opened) return opened;
   }
+  return {};
+}
+
+Result<void> PhoneMaker::move(Call& call, size_t side) {
+  Phone moved;
+  if (const auto opened = open_phone(moved, call.index, side); !opened) return opened;
+  Phone& phone = call.phones[side];
+  phone.left.push_back(std::exchange(phone.rtp, std::move(moved.rtp)));
+  phone.left.push_back(std::exchange(phone.rtcp, std::move(moved.rtcp)));
+  phone.signalled = moved.signalled;
   return {};
 }
 

@@ -15,8 +15,9 @@ namespace relay::tools {
 
 struct Phone {
   UniqueFd rtp;
-  UniqueFd rtcp;       // only when asked for
-  Endpoint signalled;  // what the SDP says; behind NAT, not where packets come from
+  UniqueFd rtcp;               // only when asked for
+  std::vector<UniqueFd> left;  // where it was before it moved
+  Endpoint signalled;          // what the SDP says; behind NAT, not where packets come from
   // Where this phone sends, and the only place it should hear from.
   Endpoint relay_rtp;
   Endpoint relay_rtcp;
@@ -25,6 +26,8 @@ struct Phone {
 struct Call {
   uint32_t index = 0;
   std::string call_id;
+  bool begun = false;    // has to be deleted, be it set up by half
+  bool talking = false;  // its media is under way
   std::array<Phone, 2> phones;
 };
 
@@ -40,6 +43,8 @@ class PhoneMaker {
  public:
   explicit PhoneMaker(const PhoneSettings& settings);
   Result<void> open(Call& call);
+  // To a new port of its address, as a phone that changes networks in a call.
+  Result<void> move(Call& call, size_t side);
 
  private:
   Result<void> open_phone(Phone& phone, uint32_t index, size_t side);

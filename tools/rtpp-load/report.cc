@@ -159,6 +159,10 @@ std::string report_table(const LoadOptions& options, const LoadReport& report) {
   TextTable table({{""}, {""}});
   table.add_row({options.control_only ? "calls set up and deleted" : "calls",
                  fmt::format("{} up, {} failed", report.calls_up, report.calls_failed)});
+  if (options.hold_s > 0 || options.reinvite_percent > 0) {
+    table.add_row({"replaced, moved",
+                   fmt::format("{} calls, {} phones", report.calls_replaced, report.reinvites)});
+  }
   if (!report.first_error.empty()) table.add_row({"first error", report.first_error});
   if (report.interrupted) table.add_row({"interrupted", "yes"});
   if (!options.control_only) add_media_rows(table, report);
@@ -173,6 +177,8 @@ std::string report_json(const LoadOptions& options, const LoadReport& report) {
                {"calls", options.calls},
                {"calls_up", report.calls_up},
                {"calls_failed", report.calls_failed},
+               {"calls_replaced", report.calls_replaced},
+               {"reinvites", report.reinvites},
                {"interrupted", report.interrupted},
                {"first_error", report.first_error},
                {"commands", signalling_json(report.signalling)},

@@ -54,6 +54,13 @@ class RtpproxySignalling final : public Signalling {
     });
   }
 
+  void move(Call& call, Done done) override {
+    ask(fmt::format("{} to{};1", media_command('U', call, 0), call.index),
+        [this, &call, done = std::move(done)](auto reply) {
+          if (take_port(reply, call.phones[1], done)) done({});
+        });
+  }
+
   void tear_down(const Call& call, Done done) override {
     ask(fmt::format("D {} from{} to{}", call.call_id, call.index, call.index),
         [this, done = std::move(done)](auto reply) {

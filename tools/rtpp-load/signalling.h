@@ -33,6 +33,8 @@ class Signalling {
   virtual ~Signalling() = default;
   // Fills in where each phone has to send. Destroy neither `call` nor this before `done`.
   virtual void set_up(Call& call, Done done) = 0;
+  // Phone A is at another place now.
+  virtual void move(Call& call, Done done) = 0;
   virtual void tear_down(const Call& call, Done done) = 0;
 
   const SignallingCounters& counters() const { return counters_; }
