@@ -1,7 +1,6 @@
 #include "relay/voice/stream.h"
 
 #include <fmt/core.h>
-#include <netdb.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
@@ -49,22 +48,12 @@ struct Stream::Write {
 
 // What libuv calls; handles and requests of a stream that is gone have no data.
 struct Stream::Callbacks {
-  static void looked_up(uv_getaddrinfo_t* request, int status, addrinfo* addresses) {
-    auto* stream = static_cast<Stream*>(request->data);
-    delete request;
-    if (stream == nullptr) return uv_freeaddrinfo(addresses);
-    stream->lookup_ = nullptr;
-    stream->addresses_ = stream->next_address_ = addresses;
-    if (status == 0) return stream->connect_next();
-    stream->fail(VoiceError::unreachable,
-                 fmt::format("{}: {}", quoted(stream->host_), uv_strerror(status)));
-  }
   static void connected(uv_connect_t* request, int status) {
     auto* stream = static_cast<Stream*>(request->handle->data);
     delete request;
     if (stream == nullptr) return;
     if (status == 0) return stream->connected();
-    if (stream->next_address_ != nullptr) return stream->connect_next();
+    if (stream->has_next_address()) return stream->connect_next();
     stream->fail(VoiceError::unreachable,
                  fmt::format("{}:{}: {}", stream->host_, stream->port_, uv_strerror(status)));
   }
@@ -88,52 +77,40 @@ struct Stream::Callbacks {
 Stream::Stream(VoiceLoop& loop, std::string host, uint16_t port,
                std::shared_ptr<const TlsContext> tls, const std::string& tls_name,
                StreamObserver& observer)
-    : loop_(loop),
-      host_(std::move(host)),
-      port_(port),
-      observer_(observer),
-      resume_(loop, [this] { read_on(); }) {
+    : loop_(loop), host_(std::move(host)), port_(port), observer_(observer), resume_(loop, [this] {
+        read_on();
+      }) {
   if (tls != nullptr) {
     tls_ = std::make_unique<TlsSession>(std::move(tls), tls_name.empty() ? host_ : tls_name);
   }
-  look_up();
+  lookup_ = loop.resolver().look_up(host_, port_, [this](const auto& found) { looked_up(found); });
 }
 
 Stream::~Stream() {
-  if (lookup_ != nullptr) {
-    lookup_->data = nullptr;
-    uv_cancel(reinterpret_cast<uv_req_t*>(lookup_));
-  }
-  if (addresses_ != nullptr) uv_freeaddrinfo(addresses_);
   if (socket_ != nullptr) close_uv_handle(socket_);
 }
 
-// In libuv's pool of threads: a slow name server must not hold the loop up.
-void Stream::look_up() {
-  lookup_ = new uv_getaddrinfo_t;
-  lookup_->data = this;
-  addrinfo hints{};
-  hints.ai_family = AF_UNSPEC;
-  hints.ai_socktype = SOCK_STREAM;
-  const std::string service = std::to_string(port_);
-  const int status = uv_getaddrinfo(loop_.native(), lookup_, Callbacks::looked_up, host_.c_str(),
-                                    service.c_str(), &hints);
-  RELAY_ASSERT(status == 0);
+void Stream::looked_up(const Result<Resolver::Addresses>& found) {
+  if (!found) {
+    return fail(VoiceError::unreachable,
+                fmt::format("{}: {}", quoted(host_), found.error().message));
+  }
+  addresses_ = *found;
+  connect_next();
 }
 
 void Stream::connect_next() {
   if (socket_ != nullptr) close_uv_handle(socket_);
-  const addrinfo* address = next_address_;
-  next_address_ = next_address_->ai_next;
+  const SocketAddress& address = addresses_[next_address_++];
   socket_ = new uv_tcp_t;
   uv_tcp_init(loop_.native(), socket_);
   socket_->data = this;
   auto* request = new uv_connect_t;
   // An error here (no route, no IPv6) comes to the callback on Linux.
-  const int status = uv_tcp_connect(request, socket_, address->ai_addr, Callbacks::connected);
+  const int status = uv_tcp_connect(request, socket_, address.get(), Callbacks::connected);
   if (status == 0) return;
   delete request;
-  if (next_address_ != nullptr) return connect_next();
+  if (has_next_address()) return connect_next();
   fail(VoiceError::unreachable, fmt::format("{}:{}: {}", host_, port_, uv_strerror(status)));
 }
 

@@ -10,8 +10,6 @@
 #include "relay/voice/voice_event.h"
 #include "relay/voice/voice_loop.h"
 
-struct addrinfo;
-struct uv_getaddrinfo_s;
 struct uv_tcp_s;
 
 namespace relay {
@@ -47,7 +45,8 @@ class Stream {
   struct Callbacks;
   struct Write;
 
-  void look_up();
+  void looked_up(const Result<Resolver::Addresses>& found);
+  bool has_next_address() const { return next_address_ < addresses_.size(); }
   void connect_next();
   void connected();
   void read_on();
@@ -62,9 +61,9 @@ class Stream {
   const uint16_t port_;
   StreamObserver& observer_;
   std::unique_ptr<TlsSession> tls_;
-  uv_getaddrinfo_s* lookup_ = nullptr;
-  addrinfo* addresses_ = nullptr;
-  addrinfo* next_address_ = nullptr;
+  Resolver::Request lookup_;
+  Resolver::Addresses addresses_;
+  size_t next_address_ = 0;
   uv_tcp_s* socket_ = nullptr;
   bool open_ = false;
   size_t writes_ = 0;  // under way

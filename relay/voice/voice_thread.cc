@@ -17,8 +17,9 @@ bool StartLimiter::admit(size_t per_minute, Instant now) {
   return true;
 }
 
-Result<std::unique_ptr<VoiceThread>> VoiceThread::start(const VoiceLimits& limits) {
-  std::unique_ptr<VoiceThread> voice(new VoiceThread(limits));
+Result<std::unique_ptr<VoiceThread>> VoiceThread::start(const VoiceLimits& limits,
+                                                        Resolver::Lookup look_up) {
+  std::unique_ptr<VoiceThread> voice(new VoiceThread(limits, std::move(look_up)));
   // Signals are the control thread's.
   sigset_t all, before;
   sigfillset(&all);
@@ -30,15 +31,11 @@ Result<std::unique_ptr<VoiceThread>> VoiceThread::start(const VoiceLimits& limit
   return voice;
 }
 
-VoiceThread::VoiceThread(const VoiceLimits& limits)
-    : limits_(limits),
+VoiceThread::VoiceThread(const VoiceLimits& limits, Resolver::Lookup look_up)
+    : loop_(std::move(look_up)),
+      limits_(limits),
       release_(std::make_unique<VoiceTimer>(loop_, [this] { released_.clear(); })),
-      posted_(new uv_async_t),
       woken_(new uv_async_t) {
-  uv_async_init(loop_.native(), posted_, [](uv_async_t* async) {
-    if (async->data != nullptr) static_cast<VoiceThread*>(async->data)->run_tasks();
-  });
-  posted_->data = this;
   uv_async_init(loop_.native(), woken_, [](uv_async_t* async) {
     auto* self = static_cast<VoiceThread*>(async->data);
     if (self != nullptr && self->on_wake_) self->on_wake_();
@@ -47,35 +44,11 @@ VoiceThread::VoiceThread(const VoiceLimits& limits)
 }
 
 VoiceThread::~VoiceThread() {
-  {
-    const std::lock_guard lock(mutex_);
-    tasks_.push_back([this] { loop_.stop(); });
-  }
-  uv_async_send(posted_);
+  loop_.post_stop();
   thread_.join();
   released_.clear();
   release_.reset();
-  close_uv_handle(posted_);
   close_uv_handle(woken_);
-}
-
-bool VoiceThread::post(std::function<void()> task) {
-  {
-    const std::lock_guard lock(mutex_);
-    if (tasks_.size() >= kTasksMax) return false;
-    tasks_.push_back(std::move(task));
-  }
-  uv_async_send(posted_);
-  return true;
-}
-
-void VoiceThread::run_tasks() {
-  std::deque<std::function<void()>> tasks;
-  {
-    const std::lock_guard lock(mutex_);
-    tasks.swap(tasks_);
-  }
-  for (const auto& task : tasks) task();
 }
 
 void VoiceThread::wake() {

@@ -36,16 +36,16 @@ class StartLimiter {
 
 class VoiceThread final : public VoiceWaker {
  public:
-  static constexpr size_t kTasksMax = 4096;
-
-  static Result<std::unique_ptr<VoiceThread>> start(const VoiceLimits& limits);
-  // Runs what has been posted, then stops. Requires: a task before has ended all links and timers.
+  static Result<std::unique_ptr<VoiceThread>> start(
+      const VoiceLimits& limits, Resolver::Lookup look_up = &Resolver::by_getaddrinfo);
+  // Runs what has been posted, then stops, also while host names are being looked up. Requires: a
+  // task before has ended all links and timers.
   ~VoiceThread() override;
 
   // --- any thread ---
   // Runs `task` in the voice thread, in the order posted. False: too much is waiting; nothing is
   // done.
-  bool post(std::function<void()> task);
+  bool post(std::function<void()> task) { return loop_.post(std::move(task)); }
   // Has the handler of on_wake() called soon, at least once; cheap, never waits.
   void wake() override;
   // Live as long as the thread; of a profile that is gone, too.
@@ -64,8 +64,7 @@ class VoiceThread final : public VoiceWaker {
   void release(std::unique_ptr<VoiceLink> link);
 
  private:
-  explicit VoiceThread(const VoiceLimits& limits);
-  void run_tasks();
+  VoiceThread(const VoiceLimits& limits, Resolver::Lookup look_up);
 
   VoiceLoop loop_;
   VoiceLimits limits_;
@@ -74,10 +73,8 @@ class VoiceThread final : public VoiceWaker {
   std::function<void()> on_wake_;
   std::vector<std::unique_ptr<VoiceLink>> released_;
   std::unique_ptr<VoiceTimer> release_;
-  uv_async_s* posted_;
   uv_async_s* woken_;
   std::mutex mutex_;
-  std::deque<std::function<void()>> tasks_;                         // under mutex_
   std::map<std::string, std::unique_ptr<VoiceCounters>> counters_;  // under mutex_
   std::thread thread_;
 };
