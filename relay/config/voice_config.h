@@ -82,7 +82,10 @@ struct VoiceProfileConfig {
 
   std::chrono::milliseconds connect_timeout{5000};
   std::chrono::milliseconds reply_timeout{30000};  // zero: none
-  std::chrono::seconds ping_interval{15};          // zero: none
+  // doubao, openai: silence that is told of. Zero: none.
+  std::chrono::milliseconds reply_late{3000};   // where a reply should begin
+  std::chrono::milliseconds reply_stall{2000};  // in the middle of one
+  std::chrono::seconds ping_interval{15};       // zero: none
   int retries = 3;
   uint32_t message_bytes_max = 4 << 20;
   VoiceTlsConfig tls;

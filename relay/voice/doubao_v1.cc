@@ -169,7 +169,7 @@ class DoubaoV1Driver final : public DriverBase {
         tell_user_speech();
         return expect_reply(now);
       case Event::tts_sentence_start:
-        return on_sentence(body);
+        return on_sentence(body, now);
       case Event::tts_ended:
         return on_tts_ended(body, now);
       case Event::chat_response:
@@ -218,7 +218,7 @@ class DoubaoV1Driver final : public DriverBase {
     say(VoiceEventKind::user_speech, text);
   }
 
-  void on_sentence(const json& body) {
+  void on_sentence(const json& body, Instant now) {
     tell_user_speech();
     const std::string_view type = text_at(body, "tts_type");
     const std::string_view reply = text_at(body, "reply_id");
@@ -227,6 +227,7 @@ class DoubaoV1Driver final : public DriverBase {
     const bool is_other = !reply.empty() && !reply_.empty() && reply != reply_;
     if (!fenced_ && is_replacement && is_other) interrupt();
     if (fenced_ || reply.empty() || reply != reply_) begin_reply();
+    expect_audio(now);
     reply_ = reply;
     fenced_ = false;
     reader_.reset();

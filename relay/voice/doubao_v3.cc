@@ -106,6 +106,7 @@ class DoubaoV3Driver final : public DriverBase {
       on_transcription(type.substr(kTranscription.size()), message, now);
     } else if (type == "response.output_audio.started") {
       begin_reply();
+      expect_audio(now);
       reader_.reset();
       fenced_ = false;
     } else if (type == "response.output_audio.done") {

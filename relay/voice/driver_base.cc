@@ -16,6 +16,11 @@ constexpr size_t kMarksMax = 4096;
 constexpr Duration kLeaveLimit = std::chrono::seconds(3);
 constexpr size_t kEventTextBytesMax = 16 * 1024;
 
+// Whether the protocol says when the caller has finished, and when a reply begins and ends.
+bool knows_turns(const VoiceProfile& profile) {
+  return profile.driver == VoiceDriverKind::doubao || profile.driver == VoiceDriverKind::openai;
+}
+
 Duration length_of(size_t samples, int rate_hz) {
   return Duration(static_cast<int64_t>(samples) * 1'000'000'000 / rate_hz);
 }
@@ -34,7 +39,12 @@ DialTarget target_of(const VoiceProfile& profile, const VoiceCall& call) {
 
 DriverBase::DriverBase(const VoiceProfile& profile, const VoiceCall& call, VoiceSink& sink,
                        VoiceCounters& counters)
-    : profile_(profile), call_(call), sink_(sink), counters_(counters) {}
+    : profile_(profile),
+      call_(call),
+      sink_(sink),
+      counters_(counters),
+      watch_(knows_turns(profile) ? profile.reply_late : Duration{},
+             knows_turns(profile) ? profile.reply_stall : Duration{}) {}
 
 void DriverBase::closed(const Closure& closure, Instant) {
   RELAY_ASSERT(!ended_);
@@ -101,6 +111,25 @@ void DriverBase::tick(Instant now) {
     finish(1000, "");
   } else if (expected_ && now >= expected_->until) {
     fail(VoiceError::reply_timeout, fmt::format("no {} in time", expected_->what));
+  } else if (!leaving_) {
+    watch_reply(now);
+  }
+}
+
+void DriverBase::watch_reply(Instant now) {
+  switch (watch_.look(now)) {
+    case ReplyWatch::Finding::none:
+      return;
+    case ReplyWatch::Finding::late:
+      counters_.replies_late.add();
+      return tell(VoiceEventKind::reply_late,
+                  fmt::format("no audio for {} ms", profile_.reply_late.count()));
+    case ReplyWatch::Finding::stalled:
+      counters_.replies_stalled.add();
+      // What has come is heard to its end; more of it would be a talk spurt of its own.
+      sink_.end_of_reply();
+      return tell(VoiceEventKind::reply_stalled,
+                  fmt::format("no more audio for {} ms", profile_.reply_stall.count()));
   }
 }
 
@@ -115,7 +144,10 @@ void DriverBase::set_started() {
 }
 
 void DriverBase::say(VoiceEventKind kind, std::string_view text) {
-  if (text.empty()) return;
+  if (!text.empty()) tell(kind, text);
+}
+
+void DriverBase::tell(VoiceEventKind kind, std::string_view text) {
   VoiceEvent event;
   event.kind = kind;
   event.text = text.substr(0, kEventTextBytesMax);
@@ -147,26 +179,32 @@ void DriverBase::finish(uint16_t code, std::string_view reason) {
   sink_.close(code, reason);
 }
 
+void DriverBase::note_audio(Duration length) {
+  reply_length_ += length;
+  settle();
+  watch_.audio(length);
+}
+
 void DriverBase::play(Samples samples, int rate_hz) {
   if (samples.empty() || call_.listen_only || leaving_) return;
-  reply_length_ += length_of(samples.size(), rate_hz);
-  settle();
+  note_audio(length_of(samples.size(), rate_hz));
   sink_.play_samples(samples, rate_hz);
 }
 
 void DriverBase::play_g711(AudioFormat::Encoding encoding, Octets octets) {
   if (octets.empty() || call_.listen_only || leaving_) return;
-  reply_length_ += length_of(octets.size(), 8000);
-  settle();
+  note_audio(length_of(octets.size(), 8000));
   sink_.play_g711(encoding, octets);
 }
 
 void DriverBase::end_of_reply() {
+  watch_.reply_ended();
   if (!call_.listen_only) sink_.end_of_reply();
 }
 
 DriverBase::Interruption DriverBase::interrupt() {
   if (call_.listen_only) return {};
+  watch_.interrupted();
   Interruption interruption;
   interruption.cut = sink_.clear();
   if (interruption.cut <= Duration::zero()) return {};
@@ -217,7 +255,9 @@ void DriverBase::expect(std::string what, Duration limit, Instant now) {
 }
 
 void DriverBase::expect_reply(Instant now) {
-  if (!call_.listen_only) expect("reply", profile_.reply_timeout, now);
+  if (call_.listen_only) return;
+  expect("reply", profile_.reply_timeout, now);
+  watch_.turn_ended(now);
 }
 
 }  // namespace relay

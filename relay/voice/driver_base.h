@@ -9,6 +9,7 @@
 
 #include "relay/voice/driver.h"
 #include "relay/voice/profile.h"
+#include "relay/voice/reply_watch.h"
 
 namespace relay {
 
@@ -72,6 +73,10 @@ class DriverBase : public VoiceDriver {
 
   // The next audio is another reply.
   void begin_reply() { reply_length_ = {}; }
+  // The endpoint says that audio follows: until end_of_reply() or no_more_audio(), silence is a
+  // stall.
+  void expect_audio(Instant now) { watch_.reply_began(now); }
+  void no_more_audio() { watch_.reply_ended(); }
   void play(Samples samples, int rate_hz);
   void play_g711(AudioFormat::Encoding encoding, Octets octets);
   void end_of_reply();
@@ -91,7 +96,10 @@ class DriverBase : public VoiceDriver {
   // none.
   void expect(std::string what, Duration limit, Instant now);
   void expect_reply(Instant now);
-  void settle() { expected_.reset(); }
+  void settle() {
+    expected_.reset();
+    watch_.turn_settled();
+  }
 
  private:
   struct PendingMark {
@@ -108,6 +116,9 @@ class DriverBase : public VoiceDriver {
   VoiceSink& sink_;
   VoiceCounters& counters_;
   void leave(VoiceOutcome outcome, Instant now);
+  void tell(VoiceEventKind kind, std::string_view text);
+  void note_audio(Duration length);
+  void watch_reply(Instant now);
 
   bool started_ = false, leaving_ = false, closing_ = false, failed_ = false, ended_ = false;
   VoiceOutcome outcome_ = VoiceOutcome::finished;  // unless failed_
@@ -115,6 +126,7 @@ class DriverBase : public VoiceDriver {
   MarkId last_mark_ = 0;
   std::deque<PendingMark> marks_;
   std::optional<Expectation> expected_;
+  ReplyWatch watch_;
   std::optional<Instant> leave_until_;
 };
 

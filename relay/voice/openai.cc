@@ -60,7 +60,7 @@ class OpenaiDriver final : public DriverBase {
     if (!parsed || is_over()) return ignore_message();
     const std::string_view type = text_at(*parsed, "type");
     if (type == "response.output_audio.delta" || type == "response.audio.delta") {
-      on_audio(*parsed);
+      on_audio(*parsed, now);
     } else if (type == "session.created") {
       if (is_started()) return ignore_message();
       send(session_update_);
@@ -223,6 +223,7 @@ class OpenaiDriver final : public DriverBase {
 
   void on_response_done(const json& response) {
     is_active_ = false;
+    no_more_audio();
     if (text_at(response, "status") != "failed") return;
     const json& error = object_at(object_at(response, "status_details"), "error");
     complain(VoiceError::endpoint_error,
@@ -256,7 +257,7 @@ class OpenaiDriver final : public DriverBase {
     return response.empty() ? fenced_ : response == cancelled_;
   }
 
-  void on_audio(const json& message) {
+  void on_audio(const json& message, Instant now) {
     const std::string_view response = text_at(message, "response_id");
     if (is_stale(response)) return counters().audio_fenced.add();
     active_ = response;
@@ -266,6 +267,7 @@ class OpenaiDriver final : public DriverBase {
     if (const std::string_view item = text_at(message, "item_id"); item != item_) {
       item_ = item;
       begin_reply();
+      expect_audio(now);
       reader_.reset();
     }
     if (encoding_ == Encoding::s16) {

@@ -32,7 +32,7 @@ enum class VoiceOutcome : uint8_t {
 
 struct VoiceEvent {
   VoiceEventKind kind = VoiceEventKind::started;
-  std::string text;                              // user_speech, ai_response; call_error: in words
+  std::string text;                              // user_speech, ai_response; the others: in words
   std::chrono::milliseconds played{0};           // user_interrupted: of the reply that was cut
   VoiceError error = VoiceError::protocol;       // call_error
   bool fatal = false;                            // call_error: `ended` follows

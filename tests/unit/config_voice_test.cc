@@ -45,6 +45,8 @@ url = "wss://192.0.2.1/"
 template_file = "/t.json"
 greeting = "您好"
 end_smooth_window_ms = 700
+reply_late_ms = 0
+reply_stall_ms = 1500
 [voice.db3]
 driver = "doubao"
 dialect = "v3"
@@ -72,7 +74,7 @@ VoiceConfig voice_of(const std::string& text, Words words = {}) {
 
 }  // namespace
 
-TEST_CASE("voice profiles: every key") {
+TEST_CASE("voice: every key of all profiles") {
   const VoiceConfig voice = voice_of(kProfiles);
   CHECK(voice.sessions_max == 7);
   CHECK(voice.starts_per_minute == 8);
@@ -88,6 +90,10 @@ TEST_CASE("voice profiles: every key") {
         std::vector<VoiceParameter>{{"Authorization", "Bearer ${env:HOOK_TOKEN}"}});
   CHECK(contains(voice.webhook_headers_source, "relay.toml:7: voice.webhook_headers"));
   CHECK(voice.notify);
+}
+
+TEST_CASE("voice profiles: every key") {
+  const VoiceConfig voice = voice_of(kProfiles);
   REQUIRE(voice.profiles.size() == 6);
   const auto find = [&](const std::string& name) {
     for (const VoiceProfileConfig& profile : voice.profiles) {
@@ -110,6 +116,8 @@ TEST_CASE("voice profiles: every key") {
   CHECK(bot.on_fail == VoiceFailPolicy::play);
   CHECK(bot.on_fail_file == "/var/sorry");
   CHECK(bot.prebuffer.count() == 80);
+  CHECK(bot.reply_late.count() == 3000);
+  CHECK(bot.reply_stall.count() == 2000);
   CHECK(bot.barge_in_after.count() == 300);
   CHECK(bot.connect_timeout.count() == 3000);
   CHECK(bot.reply_timeout.count() == 0);
@@ -122,6 +130,8 @@ TEST_CASE("voice profiles: every key") {
   CHECK(find("db").template_file == "/t.json");
   CHECK(find("db").greeting == "您好");
   CHECK(find("db").end_smooth_window_ms == 700);
+  CHECK(find("db").reply_late.count() == 0);
+  CHECK(find("db").reply_stall.count() == 1500);
   CHECK(find("db").prebuffer.count() == 0);
   CHECK(find("db").barge_in_after.count() == 0);
   CHECK(find("db3").dialect == VoiceDialect::v3);
