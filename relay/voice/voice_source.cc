@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "relay/rtp/rtcp_rewrite.h"
 #include "relay/rtp/rtp_header.h"
 
 namespace relay {
@@ -13,7 +14,7 @@ constexpr Duration kFrame = std::chrono::milliseconds(20);
 // A thread that was held up this long goes on from now instead of catching up in a burst.
 constexpr Duration kResync = std::chrono::milliseconds(60);
 constexpr size_t kHeaderBytes = 12;
-constexpr size_t kSenderReportBytes = 28, kSenderInfoBytes = 20;
+constexpr uint8_t kReceiverReport = 201;
 constexpr uint64_t kNtpEpochOffset = 2'208'988'800;  // 1900 to 1970
 
 void write_be16(std::span<std::byte> out, size_t at, uint16_t value) {
@@ -70,13 +71,12 @@ void VoiceSource::start(const RtpStreamState& other, SequenceShift& shift, Insta
 
 Instant VoiceSource::play(Instant now, SourceOutput& output) {
   if (now - next_frame_ > kResync) next_frame_ = now;
-  if (take_frame(frame_)) {
+  if (take_frame(frame_, now)) {
     const bool marker = frame_.starts_talk_spurt || !is_speaking(now);
     speak(frame_.payload.data(), frame_.payload_bytes, marker, output);
     spoke_ = true;
     last_spoken_ = now;
     path_->frames_spoken.add();
-    path_->last_spoken_ns.store(to_ns(now), std::memory_order_relaxed);
   } else if (!format_.idle_payloads.empty() && (other_party_ != OtherParty::muted || !passing_)) {
     const auto& payload = format_.idle_payloads[idle_index_++ % format_.idle_payloads.size()];
     speak(payload.data(), payload.size(), packets_sent_ == 0, output);
@@ -86,11 +86,14 @@ Instant VoiceSource::play(Instant now, SourceOutput& output) {
   return next_frame_;
 }
 
-bool VoiceSource::take_frame(SpokenFrame& frame) {
+bool VoiceSource::take_frame(SpokenFrame& frame, Instant now) {
   const uint32_t epoch = path_->epoch.load(std::memory_order_acquire);
   while (path_->spoken.pop(frame)) {
+    const bool is_current = frame.epoch == epoch;
+    // First, so that who sees that the frame was taken sees when.
+    if (is_current) path_->last_spoken_ns.store(to_ns(now), std::memory_order_relaxed);
     path_->frames_taken.fetch_add(1, std::memory_order_release);
-    if (frame.epoch == epoch) return true;
+    if (is_current) return true;
     path_->frames_discarded.add();
   }
   return false;
@@ -179,46 +182,19 @@ Bytes VoiceSource::pass(Bytes packet, Instant now, std::span<std::byte> scratch)
 // follows it in the compound speaks of the other party and is left out.
 Bytes VoiceSource::reports_only(Bytes packet, std::span<std::byte> scratch) const {
   if (packet.size() < 8) return {};
-  const uint8_t type = byte_at(packet, 1);
   const size_t bytes = (size_t{read_be16(packet, 2)} + 1) * 4;
-  const bool is_sender_report = type == 200;
-  if ((!is_sender_report && type != 201) || bytes > packet.size()) return {};
-  const size_t skipped = is_sender_report ? kSenderInfoBytes : 0;
-  if (bytes < 8 + skipped) return {};
-  const size_t kept = bytes - skipped;
-  std::copy_n(packet.begin(), 8, scratch.begin());
-  std::copy_n(packet.begin() + static_cast<std::ptrdiff_t>(8 + skipped), kept - 8,
-              scratch.begin() + 8);
-  scratch[1] = std::byte{201};
-  write_be16(scratch, 2, static_cast<uint16_t>(kept / 4 - 1));
+  if (bytes < 8 || bytes > packet.size()) return {};
+  const Bytes report = without_sender(packet.first(bytes), scratch);
+  if (report.empty() || byte_at(report, 1) != kReceiverReport) return {};
   write_be32(scratch, 4, ssrc_);
-  return scratch.first(kept);
+  return report;
 }
 
 void VoiceSource::report(Instant now, SourceOutput& output) {
   next_report_ = now + kReportInterval;
-  std::array<std::byte, kSenderReportBytes + 16> packet{};
-  const uint64_t ntp = ntp_now();
-  packet[0] = std::byte{0x80};
-  packet[1] = std::byte{200};
-  write_be16(packet, 2, kSenderReportBytes / 4 - 1);
-  write_be32(packet, 4, ssrc_);
-  write_be32(packet, 8, static_cast<uint32_t>(ntp >> 32));
-  write_be32(packet, 12, static_cast<uint32_t>(ntp));
-  write_be32(packet, 16, timestamp_at(now));
-  write_be32(packet, 20, packets_sent_);
-  write_be32(packet, 24, octets_sent_);
-  // SDES with a CNAME is mandatory in a compound (RFC 3550 §6.1).
-  packet[28] = std::byte{0x81};
-  packet[29] = std::byte{202};
-  write_be16(packet, 30, 3);
-  write_be32(packet, 32, ssrc_);
-  packet[36] = std::byte{1};
-  packet[37] = std::byte{5};
-  constexpr std::string_view kName = "relay";
-  std::transform(kName.begin(), kName.end(), packet.begin() + 38,
-                 [](char c) { return static_cast<std::byte>(c); });
-  output.emit(Component::rtcp, packet);
+  std::array<std::byte, kSenderReportBytes> packet;
+  const SenderReport sent{ssrc_, ntp_now(), timestamp_at(now), packets_sent_, octets_sent_};
+  output.emit(Component::rtcp, write_sender_report(sent, packet));
 }
 
 }  // namespace relay

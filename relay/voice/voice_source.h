@@ -53,7 +53,7 @@ class VoiceSource final : public Source {
   void report(Instant now, SourceOutput& output);
   void shift_to_follow();
   void note_other(Bytes packet);
-  bool take_frame(SpokenFrame& frame);
+  bool take_frame(SpokenFrame& frame, Instant now);
   bool is_speaking(Instant now) const { return spoke_ && now - last_spoken_ < kHangOver; }
   uint32_t timestamp_at(Instant now) const;
   Bytes pass(Bytes packet, Instant now, std::span<std::byte> scratch);
