@@ -78,6 +78,8 @@ struct VoiceProfileConfig {
   VoiceFailPolicy on_fail = VoiceFailPolicy::pass;
   std::string on_fail_file;  // play
   std::chrono::milliseconds prebuffer{0};
+  bool echo_cancellation = false;
+  std::chrono::milliseconds echo_tail{256};
   std::chrono::milliseconds barge_in_after{0};  // zero: left to the endpoint
 
   std::chrono::milliseconds connect_timeout{5000};

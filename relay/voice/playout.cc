@@ -102,7 +102,7 @@ void Playout::mark(MarkId id) {
 
 Duration Playout::clear() {
   const Duration unheard = duration_of(given_ - spoken_position(), settings_.rate_hz);
-  spoken_before_ = spoken_position();
+  look_at_sent();
   path_->epoch.fetch_add(1, std::memory_order_release);
   samples_.clear();
   for (const Mark& mark : marks_) cleared_.push_back(mark.id);
@@ -180,7 +180,8 @@ bool Playout::send_frame(std::span<const int16_t> samples, size_t of_endpoint) {
   if (!path_->spoken.push(std::move(frame))) return false;
   in_spurt_ = true;
   framed_ += of_endpoint;
-  sent_.push_back({framed_});
+  sent_.push_back({framed_, {}});
+  if (on_sent_) sent_.back().samples.assign(samples.begin(), samples.end());
   ++frames_pushed_;
   ++counters_.frames;
   return true;
@@ -198,12 +199,20 @@ uint64_t Playout::spoken_position() const {
   return sent_[sent_.size() - ahead - 1].position;
 }
 
-void Playout::tell_marks(const OnMark& on_mark) {
-  const uint64_t spoken = spoken_position();
-  while (sent_.size() > frames_ahead()) {
+void Playout::look_at_sent() {
+  const size_t ahead = static_cast<size_t>(frames_ahead());
+  const Instant newest = from_ns(path_->last_spoken_ns.load(std::memory_order_relaxed));
+  while (sent_.size() > ahead) {
+    const auto later = static_cast<int64_t>(sent_.size() - ahead - 1);
+    if (on_sent_) on_sent_(newest - later * kFrame, sent_.front().samples);
     spoken_before_ = sent_.front().position;
     sent_.pop_front();
   }
+}
+
+void Playout::tell_marks(const OnMark& on_mark) {
+  const uint64_t spoken = spoken_position();
+  look_at_sent();
   for (; !cleared_.empty(); cleared_.pop_front()) on_mark(cleared_.front(), MarkFate::cleared);
   for (; !marks_.empty() && marks_.front().position <= spoken; marks_.pop_front()) {
     on_mark(marks_.front().id, MarkFate::played);

@@ -53,6 +53,11 @@ class Playout {
   // As pump(), but makes exactly one frame, whether or not the endpoint speaks.
   void pump_mixed(Instant now, const Mix& mix, const OnMark& on_mark);
 
+  // Is told of each frame that the worker has sent, and when, at the next pump() or look_at_sent().
+  using OnSent = std::function<void(Instant at, std::span<const int16_t> samples)>;
+  void on_sent(OnSent on_sent) { on_sent_ = std::move(on_sent); }
+  void look_at_sent();
+
   // What is queued here and at the worker.
   Duration queued() const;
   bool idle() const { return samples_.empty() && frames_ahead() == 0; }
@@ -68,7 +73,8 @@ class Playout {
     uint64_t position;  // samples given before it, since the last clear
   };
   struct Sent {
-    uint64_t position;  // samples up to and with this frame
+    uint64_t position;             // samples up to and with this frame
+    std::vector<int16_t> samples;  // for on_sent()
   };
 
   Playout(const Settings& settings, std::shared_ptr<VoicePath> path);
@@ -100,6 +106,7 @@ class Playout {
   Instant given_at_{};
   std::optional<Instant> dry_since_;
   uint64_t reply_began_ = 0;  // position
+  OnSent on_sent_;
   PlayoutCounters counters_;
   std::array<int16_t, 1920> scratch_{};
   std::vector<int16_t> frame_;

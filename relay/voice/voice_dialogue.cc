@@ -66,6 +66,9 @@ Result<void> VoiceDialogue::open_mouth(const VoiceDialogueSettings::Leg& leg, bo
   if (!leg.speaks) return {};
   auto playout = Playout::make(leg.playout, leg.path);
   if (!playout) return tl::unexpected(playout.error());
+  if (is_near) {
+    if (auto opened = open_echo(*playout); !opened) return opened;
+  }
   Mouth mouth{std::move(*playout), std::nullopt, is_near};
   if (settings_.mixes) {
     auto partner = Uplink::make(settings_.types, leg.playout.rate_hz);
@@ -73,6 +76,17 @@ Result<void> VoiceDialogue::open_mouth(const VoiceDialogueSettings::Leg& leg, bo
     mouth.partner = std::move(*partner);
   }
   mouths_.push_back(std::move(mouth));
+  return {};
+}
+
+Result<void> VoiceDialogue::open_echo(Playout& playout) {
+  if (settings_.echo_tail == std::chrono::milliseconds::zero()) return {};
+  auto echo = EchoFilter::make(playout.rate_hz(), rate_of(settings_.up), settings_.echo_tail);
+  if (!echo) return tl::unexpected(echo.error());
+  echo_ = std::make_unique<EchoFilter>(std::move(*echo));
+  playout.on_sent([echo = echo_.get()](Instant at, std::span<const int16_t> samples) {
+    echo->said(at, samples);
+  });
   return {};
 }
 
@@ -103,7 +117,11 @@ void VoiceDialogue::hear(const HeardPacket& packet, bool from_near, bool tells_k
 
 void VoiceDialogue::send_frames(Instant now, VoiceUpstream& upstream) {
   const auto on_key = [&](const KeyPress& press) { on_key_press_(press); };
+  if (echo_) {
+    for (Mouth& mouth : mouths_) mouth.playout.look_at_sent();
+  }
   while (near_->next(now, near_frame_, on_key)) {
+    if (echo_) echo_->cancel(now, near_frame_);
     if (activity_.on_frame(near_frame_)) last_voiced_ = now;
     watch_for_barge_in(upstream);
     send_frame(now, upstream);

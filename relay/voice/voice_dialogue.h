@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "relay/voice/driver.h"
+#include "relay/voice/echo_filter.h"
 #include "relay/voice/media_path.h"
 #include "relay/voice/payload_types.h"
 #include "relay/voice/playout.h"
@@ -45,6 +46,9 @@ struct VoiceDialogueSettings {
   // Speech of this length while the endpoint speaks is an interruption, whatever the endpoint says.
   // Zero: left to the endpoint.
   Duration barge_in_after{0};
+  // The echo of what the near party is told is taken out of what it says, up to this late. Zero: it
+  // is not.
+  std::chrono::milliseconds echo_tail{0};
 };
 
 class VoiceDialogue final : public VoiceListener {
@@ -81,6 +85,7 @@ class VoiceDialogue final : public VoiceListener {
   VoiceDialogue(const VoiceDialogueSettings& settings, VoiceMeasures& measures, OnEvent on_event,
                 OnKeyPress on_key_press);
   Result<void> open();
+  Result<void> open_echo(Playout& playout);
   Result<void> open_mouth(const VoiceDialogueSettings::Leg& leg, bool is_near);
   void listen();
   void hear(const HeardPacket& packet, bool from_near, bool tells_keys);
@@ -97,6 +102,7 @@ class VoiceDialogue final : public VoiceListener {
   const OnKeyPress on_key_press_;
   std::optional<Uplink> near_, far_;
   std::vector<Mouth> mouths_;
+  std::unique_ptr<EchoFilter> echo_;
   std::vector<int16_t> near_frame_, far_frame_, stereo_frame_;
   std::vector<uint8_t> octets_;
   VoiceActivity activity_;

@@ -21,6 +21,7 @@ VoiceSession::VoiceSession(VoiceThread& thread, VoiceStart start, VoiceMeasures&
       link_(thread.open(start.profile, start.call, *this)),
       timer_(thread.loop(), [this] { run(); }) {
   start.media.up = link_->up_format();
+  if (start.profile->echo_cancellation) start.media.echo_tail = start.profile->echo_tail;
   auto dialogue = VoiceDialogue::make(
       start.media, measures, [this](const VoiceEvent& event) { report(event); },
       [this](const KeyPress& press) {

@@ -28,6 +28,8 @@ policy = "mute-other"
 on_end = "hangup-event"
 on_fail = "play /var/sorry"
 prebuffer_ms = 80
+echo_cancellation = true
+echo_tail_ms = 128
 barge_in_after_ms = 300
 connect_timeout_ms = 3000
 reply_timeout_ms = 0
@@ -116,6 +118,8 @@ TEST_CASE("voice profiles: every key") {
   CHECK(bot.on_fail == VoiceFailPolicy::play);
   CHECK(bot.on_fail_file == "/var/sorry");
   CHECK(bot.prebuffer.count() == 80);
+  CHECK(bot.echo_cancellation);
+  CHECK(bot.echo_tail.count() == 128);
   CHECK(bot.reply_late.count() == 3000);
   CHECK(bot.reply_stall.count() == 2000);
   CHECK(bot.barge_in_after.count() == 300);
@@ -134,6 +138,7 @@ TEST_CASE("voice profiles: every key") {
   CHECK(find("db").reply_stall.count() == 1500);
   CHECK(find("db").prebuffer.count() == 0);
   CHECK(find("db").barge_in_after.count() == 0);
+  CHECK_FALSE(find("db").echo_cancellation);
   CHECK(find("db3").dialect == VoiceDialect::v3);
   CHECK(find("db3").end_smooth_window_ms == 600);
   CHECK(find("raw").subprotocol == "audio.jambonz.org");

@@ -1,7 +1,10 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <array>
 #include <chrono>
 #include <cmath>
+#include <deque>
 #include <memory>
 #include <string>
 #include <vector>
@@ -195,6 +198,56 @@ TEST_CASE("the caller speaking over the endpoint is an interruption where that i
     }
     CHECK(f.upstream.barge_ins == c.barge_ins);
   }
+}
+
+// The party's phone gives back what it hears, 120 ms later and at half the level.
+double energy_of_echo(std::chrono::milliseconds echo_tail) {
+  VoiceDialogueSettings settings = replacing();
+  settings.up = {AudioFormat::Encoding::s16, 16000, 1};
+  settings.echo_tail = echo_tail;
+  Fixture f(settings);
+  std::deque<std::array<std::byte, 160>> ear(6);
+  uint32_t random = 1;
+  double energy = 0;
+  for (int n = 0; n < 300; ++n) {
+    std::vector<int16_t> noise(160);
+    for (int16_t& sample : noise) {
+      random = random * 1664525 + 1013904223;
+      sample = static_cast<int16_t>(static_cast<int>(random >> 19) - 4096);
+    }
+    f.dialogue->play_samples(noise, 8000);
+    HeardPacket packet;
+    packet.arrival_ns = to_ns(f.now);
+    packet.ssrc = 1;
+    packet.sequence = static_cast<uint16_t>(n);
+    packet.payload_bytes = 160;
+    for (size_t i = 0; i < 160; ++i) {
+      const int16_t heard = g711::mu_to_linear(static_cast<uint8_t>(ear.front()[i]));
+      packet.payload[i] = std::byte{g711::linear_to_mu(static_cast<int16_t>(heard / 2))};
+    }
+    ear.pop_front();
+    CHECK(f.near->heard.push(std::move(packet)));
+    f.dialogue->run(f.now, f.upstream);
+    SpokenFrame frame;
+    auto& told = ear.emplace_back();
+    told.fill(std::byte{0xFF});
+    if (f.near->spoken.pop(frame)) {
+      std::copy_n(frame.payload.begin(), told.size(), told.begin());
+      f.near->frames_taken.fetch_add(1);
+      f.near->frames_spoken.add();
+      f.near->last_spoken_ns.store(to_ns(f.now));
+    }
+    f.now += 20ms;
+    if (n < 250 || f.upstream.frames.empty()) continue;
+    for (const int16_t sample : f.upstream.frames.back()) energy += double(sample) * sample;
+  }
+  return energy;
+}
+
+TEST_CASE("the echo of what the endpoint says does not go up to it, if that is wanted") {
+  const double echo = energy_of_echo(0ms), left = energy_of_echo(256ms);
+  CHECK(echo > 50.0 * 320 * 500 * 500);
+  CHECK(left < echo / 10);
 }
 
 }  // namespace
