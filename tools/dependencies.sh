@@ -6,7 +6,7 @@ packages_build="cmake ninja-build g++ pkg-config libevent-dev libuv1-dev libjema
   libspdlog-dev libfmt-dev libtomlplusplus-dev libcli11-dev nlohmann-json3-dev libexpected-dev
   clang bpftool libbpf-dev libspandsp-dev libopus-dev libspeexdsp-dev
   libssl-dev libwslay-dev libsndfile1-dev libpcap-dev libsrtp2-dev"
-packages_demo="python3 iproute2 nftables espeak-ng"
+packages_demo="python3 python3-websockets iproute2 nftables espeak-ng"
 packages_compare="python3 iproute2 nftables procps util-linux rtpengine-daemon"
 packages_test="doctest-dev libbenchmark-dev python3 iproute2 nftables kamailio sip-tester
   tshark mandoc procps rtpengine-daemon python3-websockets nodejs node-ws openssl flite

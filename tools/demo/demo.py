@@ -1,4 +1,5 @@
-"""Demo calls through rtpp-relay: two phones, one behind a NAT, a stranger who attacks, IPv6.
+"""Demo calls through rtpp-relay: two phones, one behind a NAT, a stranger who attacks, IPv6, and a
+call that talks to a voice bot.
 
 Sends the very commands Kamailio's rtpproxy module would send. Started by tools/quickstart.
 """
@@ -13,19 +14,27 @@ import time
 sys.path.insert(0, os.path.dirname(__file__))
 from demo_network import Network
 from demo_phone import Phone, converse
+from demo_voice import call_to_the_bot
 
 RELAY, RELAY6, CONTROL_PORT = "192.0.2.10", "2001:db8::10", 7722
 PORT_MIN, PORT_MAX = 30000, 30199
 SPRAY_PACKETS_PER_TICK = 200
+VOICE_PROFILE = """[voice.bot]
+driver = "twilio"
+url = "ws://127.0.0.1:8765/"
+"""
 
 
 class Relay:
     """The daemon, and a control socket to it that shows all it says."""
 
-    def __init__(self, network, programs):
+    def __init__(self, network, programs, folder):
+        config = os.path.join(folder, "relay.toml")
+        with open(config, "w", encoding="utf-8") as file:
+            file.write(VOICE_PROFILE)
         command = [os.path.join(programs, "rtpp-relay"), "-f", "-F", "-l", RELAY, "-6", f"v6@{RELAY6}",
                    "-s", f"udp:{RELAY}:{CONTROL_PORT}", "-m", str(PORT_MIN), "-M", str(PORT_MAX),
-                   "-p", "/run/rtpp-relay.pid"]
+                   "-p", "/run/rtpp-relay.pid", "--config", config]
         print("$ " + " ".join([os.path.basename(command[0]), *command[1:]]))
         self.process = network.start("relay", command)
         self._udp = network.udp_socket("proxy", "192.0.2.20", 40001)
@@ -166,12 +175,15 @@ def main():
     network.add_host("carol", "2001:db8::103")
     network.add_host("dave", "192.0.2.104")
     network.add_host("stranger", "192.0.2.66")
-    relay = Relay(network, programs)
+    network.add_host("erin", "192.0.2.105")
+    network.add_host("frank", "192.0.2.106")
+    relay = Relay(network, programs, folder)
     print("\nThe proxy asks the relay what it can do:")
     relay.command("V")
     relay.command("VF 20050322")
     well = call_behind_nat(network, relay, programs, folder)
     well = call_across_families(network, relay, folder) and well
+    well = call_to_the_bot(network, relay, folder) and well
     relay.process.terminate()
     well = relay.process.wait(10) == 0 and well
     print("\nAll was heard, unchanged, and by the right party only." if well

@@ -6,10 +6,12 @@ be cleaned up and nothing of the machine is touched.
 
 import ctypes
 import os
+import signal
 import socket
 import subprocess
 
 _libc = ctypes.CDLL(None, use_errno=True)
+_PR_SET_PDEATHSIG = 1
 
 
 def ip(*words):
@@ -57,7 +59,9 @@ class Network:
         subprocess.run(["ip", "netns", "exec", name, *command], check=True)
 
     def start(self, name, command, **options):
-        return subprocess.Popen(["ip", "netns", "exec", name, *command], **options)
+        """It does not outlive this process, however that ends."""
+        return subprocess.Popen(["ip", "netns", "exec", name, *command], **options,
+                                preexec_fn=lambda: _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM))
 
     def udp_socket(self, name, address, port):
         """A socket that lives on that host but belongs to this process."""
