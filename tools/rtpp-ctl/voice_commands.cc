@@ -174,7 +174,7 @@ CommandResult run_voice_start(const CommandContext& context, const std::string& 
                               const std::string& profile, const std::string& tag) {
   const auto named = tag_of(context, call_id, tag);
   if (!named) return {ExitCode::relay_error, "", named.error().message + "\n"};
-  return run(context, fmt::format("P-1 {} ai:{} 0 {}", call_id, profile, *named));
+  return run(context, fmt::format("P-1 {} ai:{} session {}", call_id, profile, *named));
 }
 
 CommandResult run_voice_stop(const CommandContext& context, const std::string& call_id,
