@@ -230,6 +230,12 @@ Duration VoiceDialogue::clear() {
   return unheard;
 }
 
+uint64_t VoiceDialogue::dropped_frames() const {
+  if (mouths_.empty()) return 0;
+  const Playout& playout = mouths_.front().playout;
+  return playout.counters().dropped_samples / playout.frame_samples();
+}
+
 Duration VoiceDialogue::queued() const {
   Duration longest{};
   for (const Mouth& mouth : mouths_) longest = std::max(longest, mouth.playout.queued());

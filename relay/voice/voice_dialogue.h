@@ -73,6 +73,8 @@ class VoiceDialogue final : public VoiceListener {
 
   // How much of the endpoint's audio waits to be spoken.
   Duration queued() const;
+  // Of 20 ms; the queue was full.
+  uint64_t dropped_frames() const;
 
  private:
   // A leg on which the endpoint is heard.

@@ -18,6 +18,7 @@ VoiceSession::VoiceSession(VoiceThread& thread, VoiceStart start, VoiceMeasures&
       on_report_(std::move(on_report)),
       near_(start.media.near.path),
       far_(start.media.far.path),
+      counters_(thread.counters_of(start.profile->name)),
       link_(thread.open(start.profile, start.call, *this)),
       timer_(thread.loop(), [this] { run(); }) {
   start.media.up = link_->up_format();
@@ -45,6 +46,8 @@ void VoiceSession::run() {
   if (over_ || dialogue_ == nullptr) return;
   const Instant now = steady_now();
   const Instant next = dialogue_->run(now, *this);
+  const uint64_t dropped = dialogue_->dropped_frames();
+  counters_.frames_down_dropped.add(dropped - std::exchange(dropped_, dropped));
   if (farewell_ && (dialogue_->queued() == Duration{} || now >= farewell_->until)) {
     end(farewell_->ended);
   }

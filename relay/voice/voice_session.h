@@ -50,9 +50,11 @@ class VoiceSession final : private VoiceUpstream, private VoiceListener {
   const VoiceId id_;
   const OnReport on_report_;
   const std::shared_ptr<VoicePath> near_, far_;
+  VoiceCounters& counters_;
   std::unique_ptr<VoiceDialogue> dialogue_;
   std::unique_ptr<VoiceLink> link_;
   bool over_ = false;
+  uint64_t dropped_ = 0;  // frames counted so far
   // The endpoint has gone and what it said last is still being heard.
   struct Farewell {
     VoiceEvent ended;

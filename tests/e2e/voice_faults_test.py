@@ -242,6 +242,7 @@ async def test(lab):
     told = notices(stage)
     e2e.check(events_by_http(lab)[:50] == told[:50], "/events tells something else than J events")
     torrent = json.loads(stage.control.send("J voices"))["profiles"]["torrent"]["counters"]
+    e2e.check(torrent["frames_down_dropped"] > 0, f"two minutes are no limit: {torrent}")
     figures = await faults.finish()
     stage.close()
     e2e.figures(f"{figures}; first in {before}; the relay grew by {grown_kib} KiB")
