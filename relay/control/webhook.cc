@@ -54,8 +54,8 @@ Result<WebhookTarget> parse(const VoiceWebhook& webhook) {
   target.server.headers.emplace_back("Host", authority);
   if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
   target.server.host = host;
-  target.server.path = or_empty(evhttp_uri_get_path(uri.get()));
-  if (target.server.path.empty()) target.server.path = "/";
+  const std::string path = or_empty(evhttp_uri_get_path(uri.get()));
+  target.server.path = path.empty() ? std::string(1, '/') : path;
   if (const char* query = evhttp_uri_get_query(uri.get()); query != nullptr) {
     target.server.path.append("?").append(query);
   }
