@@ -220,7 +220,7 @@ TEST_CASE("what is not known is counted") {
 }
 
 TEST_CASE("how long a key was pressed is counted by its payload type's clock") {
-  for (const uint32_t clock_khz : {8, 48}) {
+  for (const uint32_t clock_khz : {8U, 48U}) {
     CAPTURE(clock_khz);
     PayloadTypes types;
     REQUIRE(types.set(110, "telephone-event/" + std::to_string(clock_khz * 1000)));
