@@ -357,7 +357,6 @@ void Recorder::end(RecordingJob& job) {
   move_to_directory(job, job.files.rtp);
   move_to_directory(job, job.files.rtcp);
   if (job.state.load(std::memory_order_relaxed) == Recording::State::running) {
-    count(RecordCounter::ended);
     const uint64_t missing = job.missing.load(std::memory_order_relaxed);
     log_debug("recording ended file={} packets={}", quoted(job.files.rtp), job.packets.get());
     if (missing > 0) {
@@ -365,6 +364,7 @@ void Recorder::end(RecordingJob& job) {
       log_.warning("recording is incomplete file={} packets={} missing={}", quoted(job.files.rtp),
                    job.packets.get(), missing);
     }
+    count(RecordCounter::ended);  // last: whoever sees it finds the rest counted
   }
   std::erase_if(jobs_, [&](const auto& owned) { return owned.get() == &job; });
 }
