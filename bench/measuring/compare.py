@@ -36,7 +36,7 @@ def parse_arguments():
     parser.add_argument("--bin", help="programs that are built already; nothing is installed then")
     parser.add_argument("--check", action="store_true",
                         help="compare with bench/results.json instead of writing it; tolerated: "
-                        + ", ".join(f"{kind} {100 * share:.0f} %"
+                        + ", ".join(f"{kind} {100 * share:.0f} %%"
                                     for kind, share in figures.TOLERANCES.items()))
     parser.add_argument("--quick", action="store_true",
                         help="few calls and packets, nothing written: whether it runs")
