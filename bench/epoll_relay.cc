@@ -8,15 +8,14 @@
 #include <sys/socket.h>
 
 #include <array>
-#include <charconv>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <iostream>
 #include <sstream>
 #include <string>
 #include <vector>
 
+#include "bench/program.h"
 #include "relay/base/endpoint.h"
 #include "relay/base/unique_fd.h"
 
@@ -33,22 +32,6 @@ struct Received {
   size_t bytes = 0;
   std::array<char, 2048> packet;
 };
-
-[[noreturn]] void stop(const std::string& why) {
-  fmt::print(stderr, "epoll_relay: {}\n", why);
-  std::exit(1);
-}
-
-Endpoint to_endpoint(const std::string& text) {
-  const size_t slash = text.find('/');
-  const auto address = IpAddress::parse(text.substr(0, slash));
-  unsigned port = 0;
-  if (slash != std::string::npos) {
-    std::from_chars(text.data() + slash + 1, text.data() + text.size(), port);
-  }
-  if (!address || port < 1 || port > 65535) stop("\"" + text + "\": expected ADDRESS/PORT");
-  return {*address, static_cast<uint16_t>(port)};
-}
 
 UniqueFd open_socket(const Endpoint& local, const Endpoint& phone) {
   const SocketAddress from = to_socket_address(local), to = to_socket_address(phone);

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/program.h"
 #include "relay/fastpath/bpf_program.h"
 #include "relay/fastpath/flow_table.h"
 #include "relay/fastpath/test_frame.h"
@@ -23,11 +24,6 @@
 namespace {
 
 using namespace relay;
-
-[[noreturn]] void stop(const std::string& why) {
-  fmt::print(stderr, "fastpath_bench: {}\n", why);
-  std::exit(1);
-}
 
 template <typename T>
 T must(Result<T> result) {

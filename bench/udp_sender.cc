@@ -10,9 +10,7 @@
 #include <time.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <iostream>
 #include <map>
@@ -20,6 +18,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/program.h"
 #include "relay/base/clock.h"
 #include "relay/base/endpoint.h"
 #include "relay/base/unique_fd.h"
@@ -42,22 +41,6 @@ struct Group {
   std::vector<Flow> flows;
   size_t next = 0;
 };
-
-[[noreturn]] void stop(const std::string& why) {
-  fmt::print(stderr, "udp_sender: {}\n", why);
-  std::exit(1);
-}
-
-Endpoint to_endpoint(const std::string& text) {
-  const size_t slash = text.find('/');
-  const auto address = IpAddress::parse(text.substr(0, slash));
-  unsigned port = 0;
-  if (slash != std::string::npos) {
-    std::from_chars(text.data() + slash + 1, text.data() + text.size(), port);
-  }
-  if (!address || port < 1 || port > 65535) stop("\"" + text + "\": expected ADDRESS/PORT");
-  return {*address, static_cast<uint16_t>(port)};
-}
 
 Flow open_flow(const Endpoint& source, const Endpoint& destination, uint32_t ssrc) {
   const SocketAddress from = to_socket_address(source), to = to_socket_address(destination);

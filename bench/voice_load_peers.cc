@@ -28,6 +28,7 @@
 #include <thread>
 #include <vector>
 
+#include "bench/program.h"
 #include "relay/base/unique_fd.h"
 #include "relay/voice/base64.h"
 #include "relay/voice/upgrade.h"
@@ -35,6 +36,7 @@
 namespace {
 
 using relay::Octets;
+using relay::stop;
 using relay::UniqueFd;
 
 constexpr int64_t kMillisecond = 1'000'000, kSecond = 1'000'000'000;
@@ -46,11 +48,6 @@ constexpr int64_t kDrain = 300 * kMillisecond;
 constexpr int64_t kPatience = 20 * kSecond;
 constexpr size_t kFrameOctets = 160, kHeaderOctets = 12;
 constexpr size_t kStampedOctets = 18, kStampedBase64 = 24;
-
-[[noreturn]] void stop(const std::string& why) {
-  fmt::print(stderr, "voice_load_peers: {}\n", why);
-  std::exit(1);
-}
 
 int64_t now_ns() {
   timespec now{};

@@ -5,6 +5,7 @@
 #include <random>
 
 #include "relay/base/assert.h"
+#include "relay/rtp/demux.h"
 #include "relay/rtp/rtcp_rewrite.h"
 #include "relay/rtp/rtp_header.h"
 
@@ -65,16 +66,6 @@ Duration last_packet_of(const RtpJitterState& timing) {
       timing.timestamps[(timing.next_timestamp + kRtpTimestamps - 2U) % kRtpTimestamps];
   const Duration step = std::chrono::milliseconds((timing.timestamp - before) / kTicksPerMs);
   return step <= kPacketMax ? step : 0ms;
-}
-
-void write_be16(std::span<std::byte> out, size_t at, uint16_t value) {
-  out[at] = static_cast<std::byte>(value >> 8);
-  out[at + 1] = static_cast<std::byte>(value & 0xFF);
-}
-
-void write_be32(std::span<std::byte> out, size_t at, uint32_t value) {
-  write_be16(out, at, static_cast<uint16_t>(value >> 16));
-  write_be16(out, at + 2, static_cast<uint16_t>(value & 0xFFFF));
 }
 
 }  // namespace

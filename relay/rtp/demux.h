@@ -29,5 +29,13 @@ inline uint16_t read_be16(Bytes bytes, size_t offset) {
 inline uint32_t read_be32(Bytes bytes, size_t offset) {
   return (uint32_t{read_be16(bytes, offset)} << 16) | read_be16(bytes, offset + 2);
 }
+inline void write_be16(std::span<std::byte> out, size_t at, uint16_t value) {
+  out[at] = static_cast<std::byte>(value >> 8);
+  out[at + 1] = static_cast<std::byte>(value & 0xFF);
+}
+inline void write_be32(std::span<std::byte> out, size_t at, uint32_t value) {
+  write_be16(out, at, static_cast<uint16_t>(value >> 16));
+  write_be16(out, at + 2, static_cast<uint16_t>(value & 0xFFFF));
+}
 
 }  // namespace relay

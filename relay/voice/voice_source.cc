@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "relay/rtp/demux.h"
 #include "relay/rtp/rtcp_rewrite.h"
 #include "relay/rtp/rtp_header.h"
 
@@ -16,16 +17,6 @@ constexpr Duration kResync = std::chrono::milliseconds(60);
 constexpr size_t kHeaderBytes = 12;
 constexpr uint8_t kReceiverReport = 201;
 constexpr uint64_t kNtpEpochOffset = 2'208'988'800;  // 1900 to 1970
-
-void write_be16(std::span<std::byte> out, size_t at, uint16_t value) {
-  out[at] = static_cast<std::byte>(value >> 8);
-  out[at + 1] = static_cast<std::byte>(value & 0xFF);
-}
-
-void write_be32(std::span<std::byte> out, size_t at, uint32_t value) {
-  write_be16(out, at, static_cast<uint16_t>(value >> 16));
-  write_be16(out, at + 2, static_cast<uint16_t>(value & 0xFFFF));
-}
 
 uint64_t ntp_now() {
   timespec wall{};

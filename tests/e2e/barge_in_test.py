@@ -8,10 +8,10 @@ import asyncio
 
 import e2e
 from direct import DirectStage
-from media import Conversation
 from netlab import require
 from tones import audioop, is_tone
-from voices import LISTEN, Endpoint, check_one_stream, notices, packet_of, wait_for_notice
+from voices import (LISTEN, Endpoint, check_one_stream, connect_to_ai, notices, packet_of,
+                    wait_for_notice)
 
 PACKET_S = 0.020
 LONG_HZ, STALE_HZ, NEXT_HZ = 440, 1500, 1000
@@ -28,13 +28,8 @@ class Call:
         self.callee = stage.party(f"{protocol}-b")
 
     async def connect(self):
-        self._stage.call(self.call_id, self.caller, self.callee)
-        self.talk = Conversation(self.caller, self.callee, self.protocol)
-        await self.talk.open()
-        self.caller.capture = []
-        reply = self._stage.control.send(
-            f"P1 {self.call_id} ai:{self.protocol} session fromA;1 toB;1")
-        e2e.check(reply == "0", f"{self.protocol}: P was answered '{reply}'")
+        self.talk = await connect_to_ai(self._stage, self.call_id, self.caller, self.callee,
+                                        self.protocol)
 
     def heard(self, hz):
         return [p for p in self.packets

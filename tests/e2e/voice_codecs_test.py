@@ -9,10 +9,9 @@ import struct
 
 import e2e
 from direct import DirectStage
-from media import Conversation
 from phone_codecs import CODECS, CodedSource
 from tones import seconds_of_tone, tone
-from voices import LISTEN, Endpoint, check_one_stream, packet_of
+from voices import LISTEN, Endpoint, check_one_stream, connect_to_ai, packet_of
 
 # Codec, profile, what the caller says, what the endpoint says.
 CASES = (("PCMU", "openai", 900, 600),
@@ -35,13 +34,8 @@ class Call:
             for side in "ab")
 
     async def connect(self):
-        self._stage.call(self.call_id, self.caller, self.callee, codecs=self.codec.payload_type)
-        self.talk = Conversation(self.caller, self.callee, self.name)
-        await self.talk.open()
-        self.caller.capture = []
-        reply = self._stage.control.send(
-            f"P1 {self.call_id} ai:{self.profile} session fromA;1 toB;1")
-        e2e.check(reply == "0", f"{self.name}: P was answered '{reply}'")
+        self.talk = await connect_to_ai(self._stage, self.call_id, self.caller, self.callee,
+                                        self.profile, codecs=self.codec.payload_type)
 
     def check(self, endpoint):
         heard, = endpoint.events(self.label, "heard")

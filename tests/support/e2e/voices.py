@@ -8,6 +8,7 @@ import struct
 from collections import namedtuple
 
 from case import check
+from media import Conversation
 from netlab import CannotRun
 
 PYTHON = "/usr/bin/python3"  # has Debian's websockets
@@ -55,6 +56,18 @@ class Endpoint:
             await asyncio.sleep(0.05)
         check(False, f"the endpoint told no {event} of {call} within {timeout_s} s:\n"
                      f"{self._log.read_text()[-2000:]}")
+
+
+async def connect_to_ai(stage, call_id, caller, callee, profile, **offer):
+    """A call whose parties hear each other, and whose caller then has an AI to talk to; what the
+    caller gets from there on is captured."""
+    stage.call(call_id, caller, callee, **offer)
+    talk = Conversation(caller, callee, call_id)
+    await talk.open()
+    caller.capture = []
+    reply = stage.control.send(f"P1 {call_id} ai:{profile} session fromA;1 toB;1")
+    check(reply == "0", f"{call_id}: P was answered '{reply}'")
+    return talk
 
 
 def notices(stage, call_id=None):
