@@ -111,7 +111,7 @@ void send_for(std::vector<std::unique_ptr<Call>>& calls, int packets_per_second,
 int run(int sessions, int packets_per_second, int seconds, unsigned threads) {
   const rlimit files{65536, 65536};
   ::setrlimit(RLIMIT_NOFILE, &files);
-  auto pool = WorkerPool::start(threads);
+  auto pool = WorkerPool::start(threads, kFullWorker);
   if (!pool) {
     fmt::print(stderr, "{}\n", pool.error().message);
     return 1;

@@ -60,10 +60,10 @@ Result<void> Daemon::open() {
   auto dtmf_events = DtmfEvents::create();
   if (!dtmf_events) return tl::unexpected(dtmf_events.error());
   dtmf_events_ = std::move(*dtmf_events);
-  auto plane =
-      WorkerPool::start(startup.worker_threads, std::chrono::microseconds(startup.coalesce_us));
+  auto plane = WorkerPool::start(startup.worker_threads);
   if (!plane) return tl::unexpected(plane.error());
   slow_path_ = std::move(*plane);
+  prefer_workers();
   if (auto fast_path = open_fast_path(); !fast_path) return fast_path;
   plane_ = std::make_unique<Offloader>(*slow_path_, *fast_path_, clock_);
   sessions_ = std::make_unique<SessionManager>(
@@ -101,6 +101,20 @@ Result<void> Daemon::open() {
     if (!tried) log_error("calls will not be recorded reason={}", tried.error().message);
   }
   return {};
+}
+
+// Their default is a wish, for containers rarely allow it.
+void Daemon::prefer_workers() {
+  const StartupConfig& startup = config_.startup;
+  const int priority = startup.worker_priority.value_or(kDefaultWorkerPriority);
+  if (priority == 0 || !startup.realtime_policy.empty()) return;
+  auto set = slow_path_->set_realtime_priority(priority);
+  if (set) return;
+  if (startup.worker_priority) {
+    log_warning("{}", set.error().message);
+  } else {
+    log_info("{}", set.error().message);
+  }
 }
 
 Result<void> Daemon::open_recorder() {

@@ -56,6 +56,7 @@ class Daemon {
   Result<void> open_http();
 
   void offload();
+  void prefer_workers();
   Result<void> open_recorder();
   Result<void> handle_signals();
   void report_dtmf();

@@ -16,6 +16,8 @@
 
 namespace relay {
 
+inline constexpr int kDefaultWorkerPriority = 1;
+
 enum class ControlKind : uint8_t {
   udp,            // udp:HOST[:PORT], udp6:HOST[:PORT]; cookie-framed datagrams
   unix_one_shot,  // unix:PATH; one command a connection, no line end needed
@@ -86,14 +88,14 @@ struct StartupConfig {
 
   std::vector<ControlSocketConfig> control_sockets;  // -s
   std::vector<LocalAddressConfig> local_addresses;   // -l, -6; the first is the default
-  bool bridging = false;          // two networks: local_addresses[0] internal, [1] external
-  uint16_t port_min = 35000;      // -m
-  uint16_t port_max = 65000;      // -M
-  bool sequential_ports = false;  // -b
-  int tos = 184;                  // -t; -1: leave alone
-  unsigned worker_threads = 0;    // 0: one a CPU this process may use
-  unsigned coalesce_us = 200;     // dense packets gather this long; 0: never
-  std::optional<Endpoint> http;   // --http
+  bool bridging = false;               // two networks: local_addresses[0] internal, [1] external
+  uint16_t port_min = 35000;           // -m
+  uint16_t port_max = 65000;           // -M
+  bool sequential_ports = false;       // -b
+  int tos = 184;                       // -t; -1: leave alone
+  unsigned worker_threads = 0;         // 0: one a CPU this process may use
+  std::optional<int> worker_priority;  // --worker-priority; 0: none
+  std::optional<Endpoint> http;        // --http
   FastpathChoice fastpath = FastpathChoice::automatic;  // --fastpath
   std::vector<std::string> fastpath_interfaces;         // beside those of the local addresses
   LatchPolicyDefault latch_policy = LatchPolicyDefault::strict;

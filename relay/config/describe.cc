@@ -80,8 +80,8 @@ std::vector<Row> startup_rows(const StartupConfig& startup) {
   rows.emplace_back("workers", startup.worker_threads == 0
                                    ? "one a CPU"
                                    : fmt::format("{}", startup.worker_threads));
-  rows.emplace_back("coalescing",
-                    startup.coalesce_us == 0 ? "off" : fmt::format("{} us", startup.coalesce_us));
+  rows.emplace_back("worker priority",
+                    fmt::format("{}", startup.worker_priority.value_or(kDefaultWorkerPriority)));
   rows.emplace_back("runs in", startup.foreground ? "the foreground" : "the background");
   rows.emplace_back("pid file", or_none(startup.pid_file));
   rows.emplace_back("user", or_none(startup.user));

@@ -225,8 +225,8 @@ Status apply_relaying(Draft& draft, const Setting& setting) {
       return set_fastpath_interface(startup, setting);
     case OptionId::workers:
       return set_number(startup.worker_threads, setting, 0, 64);
-    case OptionId::coalesce_us:
-      return set_number(startup.coalesce_us, setting, 0, 5000);
+    case OptionId::worker_priority:
+      return set_number(startup.worker_priority, setting, 0, 99);
     default:
       return apply_records(draft, setting);
   }

@@ -5,13 +5,13 @@
 //   survive       a receive error: a pending ICMP error costs nothing, a dead descriptor is let go
 //   finish_batch  taps → send → count
 //   (a copy of what the kernel has relayed goes to the taps and is done with)
-//   coalesce      when packets come densely: a moment for more to gather
 //   call_timed    sources and transforms whose time has come: prompts, voices, re-packetising
 //   take_posts    install, update and remove groups; never while a round's events point at them
-// Nothing here allocates, locks or logs; it waits in epoll_wait and coalesce.
+// Nothing here allocates, locks or logs; it waits in epoll_wait only.
 #include "relay/dataplane/worker.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <time.h>
@@ -19,6 +19,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <cstring>
 #include <string>
 #include <system_error>
 
@@ -43,7 +44,7 @@ constexpr Duration kSilentLegLook = std::chrono::milliseconds(20);
 
 }  // namespace
 
-Result<std::unique_ptr<Worker>> Worker::start(unsigned number, Duration coalesce) {
+Result<std::unique_ptr<Worker>> Worker::start(unsigned number) {
   UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
   if (!epoll) return fail_errno("epoll_create1");
   UniqueFd wake_up(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
@@ -54,8 +55,7 @@ Result<std::unique_ptr<Worker>> Worker::start(unsigned number, Duration coalesce
   if (::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, wake_up.get(), &event) < 0) {
     return fail_errno("epoll_ctl on the wake-up descriptor");
   }
-  std::unique_ptr<Worker> worker(
-      new Worker(number, coalesce, std::move(epoll), std::move(wake_up)));
+  std::unique_ptr<Worker> worker(new Worker(number, std::move(epoll), std::move(wake_up)));
   const BlockedSignals blocked;
   try {
     worker->thread_ = std::thread([w = worker.get()] { w->run(); });
@@ -67,12 +67,8 @@ Result<std::unique_ptr<Worker>> Worker::start(unsigned number, Duration coalesce
   return worker;
 }
 
-Worker::Worker(unsigned number, Duration coalesce, UniqueFd epoll, UniqueFd wake_up)
-    : number_(number),
-      epoll_(std::move(epoll)),
-      wake_up_(std::move(wake_up)),
-      posts_(kPostRing),
-      coalescer_(coalesce) {}
+Worker::Worker(unsigned number, UniqueFd epoll, UniqueFd wake_up)
+    : number_(number), epoll_(std::move(epoll)), wake_up_(std::move(wake_up)), posts_(kPostRing) {}
 
 Worker::~Worker() {
   stop();
@@ -85,6 +81,26 @@ void Worker::stop() {
   thread_.join();
   while (take_posts()) {
   }
+}
+
+Result<void> Worker::set_realtime_priority(int priority) {
+  sched_param parameters{};
+  parameters.sched_priority = priority;
+  const int error = pthread_setschedparam(thread_.native_handle(), SCHED_RR, &parameters);
+  if (error == 0) return {};
+  return fail("realtime priority " + std::to_string(priority) + " of worker thread " +
+              std::to_string(number_) + ": " + std::strerror(error) +
+              "; expected 1 to 99, CAP_SYS_NICE or as much in RLIMIT_RTPRIO");
+}
+
+Duration Worker::cpu_time() {
+  clockid_t clock = 0;
+  timespec time{};
+  if (!thread_.joinable() || pthread_getcpuclockid(thread_.native_handle(), &clock) != 0 ||
+      ::clock_gettime(clock, &time) != 0) {
+    return {};
+  }
+  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
 }
 
 uint64_t Worker::post_spec(FlowGroup& group, const FlowGroupSpec& spec) {
@@ -159,7 +175,6 @@ void Worker::run() {
     finish_batch();
     if (next_due_ != Instant::max()) call_timed();
     if (posted) more_posts = take_posts();
-    if (received_ != 0 && !more_posts) coalesce();
   }
 }
 
@@ -196,8 +211,6 @@ bool Worker::receive_one(MediaSocket& socket) {
   const IngressPacket packet{socket.leg, socket.component, received.source, received.bytes};
   // The clock is read for every packet: jitter is measured by it, and it costs 22 ns.
   const Instant arrival = steady_now();
-  last_arrival_ = arrival;
-  ++received_;
   if (is_copy) {
     offer_copy(group, packet, arrival, *this);
     return true;
@@ -220,17 +233,6 @@ void Worker::finish_batch() {
     finish_packet(*next.group, next.packet, next.verdict, next.arrival, *this, totals_);
   }
   batch_.size = 0;
-}
-
-// While the worker sleeps here, a packet that comes wakes nobody, and the next epoll_wait yields
-// all of them: a fifth to a quarter less CPU for the machine at 20,000 packets a second
-// (bench/README.md). Sources and posts wait as long.
-void Worker::coalesce() {
-  const Duration pause = coalescer_.pause_after(received_, last_arrival_);
-  received_ = 0;
-  if (pause == Duration{}) return;
-  const timespec time{0, pause.count()};
-  ::clock_nanosleep(CLOCK_MONOTONIC, 0, &time, nullptr);
 }
 
 // Rounded up: waking before the time would only make another round.

@@ -10,7 +10,6 @@
 #include "relay/base/result.h"
 #include "relay/base/spsc_ring.h"
 #include "relay/base/unique_fd.h"
-#include "relay/dataplane/coalescer.h"
 #include "relay/dataplane/packet_io.h"
 #include "relay/dataplane/relay_packet.h"
 
@@ -49,8 +48,7 @@ struct GroupSockets {
 
 class Worker final : private PacketSender {
  public:
-  // While packets come densely they are let gather for `coalesce` at a time; 0: never.
-  static Result<std::unique_ptr<Worker>> start(unsigned number, Duration coalesce);
+  static Result<std::unique_ptr<Worker>> start(unsigned number);
   ~Worker() override;
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
@@ -62,6 +60,11 @@ class Worker final : private PacketSender {
   uint64_t post_copy_stream(FlowGroup& group, LegId leg, RtpStreamState& to);
   uint64_t post_resume_stream(FlowGroup& group, LegId leg, const RtpStreamState& from);
   void stop();
+  // Runs before everything that has no realtime priority; 1 (lowest) to 99. Refused without
+  // CAP_SYS_NICE or room in RLIMIT_RTPRIO.
+  Result<void> set_realtime_priority(int priority);
+  // CPU time of the thread so far.
+  Duration cpu_time();
   // Packets with this mark are copies of what the kernel has relayed. Before the first post.
   void recognise_copies(uint32_t tee_mark) { tee_mark_ = tee_mark; }
 
@@ -99,7 +102,7 @@ class Worker final : private PacketSender {
     FlowGroupSpec spec;
   };
 
-  Worker(unsigned number, Duration coalesce, UniqueFd epoll, UniqueFd wake_up);
+  Worker(unsigned number, UniqueFd epoll, UniqueFd wake_up);
   uint64_t post(Post&& post);
   void wake();
 
@@ -108,7 +111,6 @@ class Worker final : private PacketSender {
   void serve(MediaSocket& socket);
   bool receive_one(MediaSocket& socket);
   void finish_batch();
-  void coalesce();
   bool survive(MediaSocket& socket, int error);
   int milliseconds_to_wait() const;
   void call_timed();
@@ -136,10 +138,7 @@ class Worker final : private PacketSender {
   uint64_t posted_ = 0;  // control thread
   std::atomic<uint64_t> processed_{0};
 
-  uint64_t round_ = 1;  // of epoll_wait
-  Coalescer coalescer_;
-  uint64_t received_ = 0;  // in this round
-  Instant last_arrival_{};
+  uint64_t round_ = 1;                 // of epoll_wait
   TimedPart* timed_ = nullptr;         // the first
   Instant next_due_ = Instant::max();  // when the next of them is due
   PlaneTotals totals_;

@@ -8,6 +8,12 @@
 #include "relay/dataplane/fork_tap.h"
 
 namespace relay {
+namespace {
+
+// As soon as a share of a CPU says something again; the clocks cost a system call a worker.
+constexpr Duration kLoadMeasuredAfter = std::chrono::milliseconds(200);
+
+}  // namespace
 
 unsigned available_cpus() {
   cpu_set_t cpus;
@@ -22,20 +28,22 @@ unsigned WorkerPool::threads_for(unsigned threads) {
   return threads != 0 ? threads : std::min(available_cpus(), kTapThreadsMax);
 }
 
-Result<std::unique_ptr<WorkerPool>> WorkerPool::start(unsigned threads, Duration coalesce) {
-  std::unique_ptr<WorkerPool> pool(new WorkerPool);
+Result<std::unique_ptr<WorkerPool>> WorkerPool::start(unsigned threads, double share_of_group) {
+  std::unique_ptr<WorkerPool> pool(new WorkerPool(share_of_group));
   threads = threads_for(threads);
   if (threads > kTapThreadsMax) {
     return fail("worker threads: " + std::to_string(threads) + ", at most " +
                 std::to_string(kTapThreadsMax));
   }
   for (unsigned number = 0; number < threads; ++number) {
-    auto worker = Worker::start(number, coalesce);
+    auto worker = Worker::start(number);
     if (!worker) return tl::unexpected(std::move(worker.error()));
     pool->totals_.push_back(&(*worker)->totals());
     pool->workers_.push_back(std::move(*worker));
   }
-  pool->groups_.resize(threads, 0);
+  pool->loads_.resize(threads);
+  pool->cpu_times_.resize(threads);
+  pool->load_measured_ = steady_now();
   return pool;
 }
 
@@ -47,14 +55,22 @@ void WorkerPool::stop() {
   for (const auto& worker : workers_) worker->stop();
 }
 
+Result<void> WorkerPool::set_realtime_priority(int priority) {
+  for (const auto& worker : workers_) {
+    if (auto set = worker->set_realtime_priority(priority); !set) return set;
+  }
+  return {};
+}
+
 void WorkerPool::recognise_copies(uint32_t tee_mark) {
   for (const auto& worker : workers_) worker->recognise_copies(tee_mark);
 }
 
 void WorkerPool::install(FlowGroup& group, const FlowGroupSpec& spec) {
-  group.plane_index = least_loaded();
+  measure_load(steady_now());
+  group.plane_index = choose_worker(loads_, share_of_group_);
   group.plane_data = &take_sockets(group);
-  ++groups_[group.plane_index];
+  ++loads_[group.plane_index].groups;
   workers_[group.plane_index]->post_spec(group, spec);
 }
 
@@ -65,7 +81,7 @@ PlaneTicket WorkerPool::update(FlowGroup& group, const FlowGroupSpec& spec) {
 
 PlaneTicket WorkerPool::remove(FlowGroup& group) {
   RELAY_ASSERT(group.plane_data != nullptr);
-  --groups_[group.plane_index];
+  --loads_[group.plane_index].groups;
   const PlaneTicket ticket{group.plane_index, workers_[group.plane_index]->post_remove(group)};
   retired_.push_back({ticket, static_cast<GroupSockets*>(group.plane_data)});
   return ticket;
@@ -100,8 +116,15 @@ uint64_t WorkerPool::descriptor_errors() const {
   return sum;
 }
 
-uint32_t WorkerPool::least_loaded() const {
-  return static_cast<uint32_t>(std::min_element(groups_.begin(), groups_.end()) - groups_.begin());
+void WorkerPool::measure_load(Instant now) {
+  const Duration elapsed = now - load_measured_;
+  if (elapsed < kLoadMeasuredAfter) return;
+  load_measured_ = now;
+  for (size_t i = 0; i < workers_.size(); ++i) {
+    const Duration cpu_time = workers_[i]->cpu_time();
+    loads_[i].busy = std::chrono::duration<double>(cpu_time - cpu_times_[i]) / elapsed;
+    cpu_times_[i] = cpu_time;
+  }
 }
 
 GroupSockets& WorkerPool::take_sockets(FlowGroup& group) {

@@ -8,19 +8,24 @@
 
 #include "relay/base/result.h"
 #include "relay/dataplane/worker.h"
+#include "relay/dataplane/worker_choice.h"
 #include "relay/flow/forwarding_plane.h"
 
 namespace relay {
 
 class WorkerPool final : public ForwardingPlane {
  public:
-  // `threads` 0: one a CPU this process may run on. `coalesce`: as of Worker::start.
-  static Result<std::unique_ptr<WorkerPool>> start(unsigned threads, Duration coalesce = {});
+  // `threads` 0: one a CPU this process may run on. `share_of_group`: as in choose_worker(); from
+  // kFullWorker on, groups are dealt out evenly.
+  static Result<std::unique_ptr<WorkerPool>> start(unsigned threads,
+                                                   double share_of_group = kShareOfGroup);
   // How many threads start() makes of that.
   static unsigned threads_for(unsigned threads);
   // Stops the threads; groups still installed stop being relayed.
   ~WorkerPool() override;
 
+  // Of all workers; as of one.
+  Result<void> set_realtime_priority(int priority);
   // The mark of copies of what the kernel has relayed (KernelPlane::tee_mark). Before the first
   // install.
   void recognise_copies(uint32_t tee_mark);
@@ -48,15 +53,18 @@ class WorkerPool final : public ForwardingPlane {
     GroupSockets* sockets;
   };
 
-  WorkerPool() = default;
-  uint32_t least_loaded() const;
+  explicit WorkerPool(double share_of_group) : share_of_group_(share_of_group) {}
+  void measure_load(Instant now);
   GroupSockets& take_sockets(FlowGroup& group);
 
+  const double share_of_group_;
   std::deque<GroupSockets> sockets_;  // stable addresses; grows to the most groups at a time
   std::vector<GroupSockets*> free_;
-  std::deque<Retired> retired_;   // removed, but their worker may not have got there
-  std::vector<uint32_t> groups_;  // installed, by worker
+  std::deque<Retired> retired_;  // removed, but their worker may not have got there
   std::vector<std::unique_ptr<Worker>> workers_;
+  std::vector<WorkerLoad> loads_;    // of the workers
+  std::vector<Duration> cpu_times_;  // of the workers, when their load was measured
+  Instant load_measured_{};
   std::vector<PlaneTotals*> totals_;  // of the workers
 };
 

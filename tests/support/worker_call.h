@@ -33,8 +33,9 @@ bool eventually(Condition condition) {
   return true;
 }
 
+// Deals calls out evenly, so that two of them meet two threads.
 inline std::unique_ptr<WorkerPool> start_pool(unsigned threads) {
-  auto pool = WorkerPool::start(threads);
+  auto pool = WorkerPool::start(threads, kFullWorker);
   REQUIRE(pool);
   return std::move(*pool);
 }

@@ -59,7 +59,7 @@ skip_superuser_check = true
 keep_working_directory = true
 keep_standard_streams = true
 workers = 2
-coalesce_us = 0
+worker_priority = 0
 nice = -5
 realtime = "rr"
 [log]
