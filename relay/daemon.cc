@@ -252,7 +252,7 @@ void Daemon::stop_if_drained() {
 
 void Daemon::reload() {
   const StartupConfig& startup = config_.startup;
-  const auto runtime = load_runtime(startup.config_file, startup.command_line);
+  const auto runtime = load_runtime(startup);
   auto voice =
       runtime.and_then([](const RuntimeConfig& loaded) { return load_voice(loaded.voice); });
   const auto checked = voice.and_then(

@@ -10,6 +10,7 @@
 
 #include "relay/base/endpoint.h"
 #include "relay/base/log.h"
+#include "relay/config/local_address.h"
 #include "relay/config/modules.h"
 #include "relay/config/setting.h"
 #include "relay/config/voice_config.h"
@@ -33,13 +34,6 @@ struct ControlSocketConfig {
   Endpoint endpoint;                   // udp, tcp
   std::string path;                    // unix_*
   bool drain_at_end_of_input = false;  // stdioc:
-};
-
-// One local media address (-l, -6, -A).
-struct LocalAddressConfig {
-  std::string label;       // empty: none
-  IpAddress bind;          // may be the wildcard of its family
-  std::string advertised;  // what replies show instead of `bind`; empty: bind itself
 };
 
 enum class FastpathChoice : uint8_t { off, automatic, require };

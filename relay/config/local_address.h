@@ -2,14 +2,21 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <vector>
 
+#include "relay/base/endpoint.h"
 #include "relay/config/check.h"
-#include "relay/config/config.h"
 
 namespace relay {
 
 inline constexpr size_t kLocalAddressesMax = 16;
+
+struct LocalAddressConfig {
+  std::string label;       // empty: none
+  IpAddress bind;          // may be the wildcard of its family
+  std::string advertised;  // what replies show instead of `bind`; empty: bind itself
+};
 
 struct LocalAddresses {
   std::vector<LocalAddressConfig> list;  // the first is the default; bridging: internal, external

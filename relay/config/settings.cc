@@ -422,12 +422,13 @@ bool is_address(OptionId option) {
   return option == OptionId::listen_ipv4 || option == OptionId::listen_ipv6;
 }
 
-Status apply_all_runtime(Draft& draft, const std::vector<Setting>& settings) {
+Status apply_all_runtime(Draft& draft, const std::vector<Setting>& settings,
+                         const StartupConfig& startup) {
   for (const Setting& setting : settings) {
     if (auto status = apply_runtime(draft, setting); !status) return status;
   }
   if (!draft.setup_ttl_given) draft.config.runtime.setup_ttl = draft.config.runtime.ttl;
-  return finish_voice(draft.config.runtime.voice);
+  return finish_voice(draft.config.runtime.voice, {startup.local_addresses, startup.bridging});
 }
 
 }  // namespace
@@ -469,19 +470,20 @@ Result<Config> build_config(const std::vector<Setting>& settings, const ProcessF
       return tl::unexpected(status.error());
     }
   }
-  if (auto status = apply_all_runtime(draft, settings); !status) {
+  if (auto status = finish(draft, process); !status) return tl::unexpected(status.error());
+  if (auto status = apply_all_runtime(draft, settings, draft.config.startup); !status) {
     return tl::unexpected(status.error());
   }
-  if (auto status = finish(draft, process); !status) return tl::unexpected(status.error());
   return std::move(draft.config);
 }
 
-Result<RuntimeConfig> build_runtime(const std::vector<Setting>& settings) {
+Result<RuntimeConfig> build_runtime(const std::vector<Setting>& settings,
+                                    const StartupConfig& running) {
   Draft draft;
-  if (auto status = apply_all_runtime(draft, settings); !status) {
+  if (auto status = apply_all_runtime(draft, settings, running); !status) {
     return tl::unexpected(status.error());
   }
-  return draft.config.runtime;
+  return std::move(draft.config.runtime);
 }
 
 }  // namespace relay

@@ -31,8 +31,10 @@ struct ProcessFacts {
 // --no_resolve is among the settings, host names.
 Result<Config> build_config(const std::vector<Setting>& settings, const ProcessFacts& process);
 
-// Only the settings that may change at run time; the rest is skipped unchecked.
-Result<RuntimeConfig> build_runtime(const std::vector<Setting>& settings);
+// Only the settings that may change at run time; the rest is skipped unchecked, and is as
+// `running`.
+Result<RuntimeConfig> build_runtime(const std::vector<Setting>& settings,
+                                    const StartupConfig& running);
 
 bool is_runtime_setting(OptionId option);
 

@@ -299,11 +299,10 @@ Result<std::vector<Setting>> read_config_file(const std::string& path) {
   return is_rtpproxy_text(text) ? read_rtpproxy_text(text, path) : read_toml_text(text, path);
 }
 
-Result<RuntimeConfig> load_runtime(const std::string& path,
-                                   const std::vector<Setting>& command_line) {
-  auto file = read_config_file(path);
+Result<RuntimeConfig> load_runtime(const StartupConfig& running) {
+  auto file = read_config_file(running.config_file);
   if (!file) return tl::unexpected(file.error());
-  return build_runtime(merge_settings(std::move(*file), command_line));
+  return build_runtime(merge_settings(std::move(*file), running.command_line), running);
 }
 
 }  // namespace relay

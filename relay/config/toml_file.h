@@ -16,9 +16,9 @@ Result<std::vector<Setting>> read_config_file(const std::string& path);
 // The same for TOML in memory; `name` is what messages call it.
 Result<std::vector<Setting>> read_toml_text(std::string_view text, const std::string& name);
 
-// What a reload applies: the file's runtime settings under those of the command line. The whole
-// file must be well-formed; changed start-up settings need a restart and are not looked at.
-Result<RuntimeConfig> load_runtime(const std::string& path,
-                                   const std::vector<Setting>& command_line = {});
+// What a reload applies: the runtime settings of the file that `running` names under those of its
+// command line. The whole file must be well-formed; changed start-up settings need a restart and
+// are not looked at.
+Result<RuntimeConfig> load_runtime(const StartupConfig& running);
 
 }  // namespace relay

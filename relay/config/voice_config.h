@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "relay/base/address_range.h"
+#include "relay/config/local_address.h"
 
 namespace relay {
 
@@ -103,6 +104,12 @@ enum class VoiceOccasion : uint8_t {
   instead_of_record,  // R, which does not
 };
 
+// Where a party's media is received, by a label or an address.
+struct VoiceRuleListener {
+  std::string name, source;  // as written; the source is for messages
+  std::vector<LocalAddressConfig> addresses;
+};
+
 // One of [[voice.auto]].
 struct VoiceRule {
   unsigned number = 0;  // in the file, from 1
@@ -110,6 +117,8 @@ struct VoiceRule {
   // What must fit; empty: anything does.
   std::string call_id;  // glob(7)
   std::vector<AddressRange> caller, callee;
+  std::vector<VoiceRuleListener> caller_listeners, callee_listeners;
+  std::optional<int> tos;  // that a command gave either party's side
   VoiceOccasion on = VoiceOccasion::answer;
   std::string profile;
   bool is_callee = false;             // answer: whom the endpoint is for; else the caller
@@ -137,7 +146,7 @@ struct VoiceConfig {
   std::vector<VoiceParameter> webhook_headers;  // values with ${…} as written
   std::string webhook_headers_source;           // for messages
   bool notify = false;                          // the sessions' notification sockets, too
-  VoiceRules rules;  // the first that fits
+  VoiceRules rules;                             // the first that fits
   std::vector<VoiceProfileConfig> profiles;
 };
 

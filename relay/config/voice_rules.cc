@@ -28,6 +28,19 @@ Status ranges(std::vector<AddressRange>& ranges, const Setting& setting) {
   return {};
 }
 
+Status listener(std::vector<VoiceRuleListener>& listeners, const Setting& setting) {
+  listeners.push_back({setting.value, setting.source, {}});
+  return {};
+}
+
+// Zero cannot be given by a command.
+Status tos(std::optional<int>& value, const Setting& setting) {
+  const auto number = parse_integer(setting, 1, 255);
+  if (!number) return tl::unexpected(number.error());
+  value = static_cast<int>(*number);
+  return {};
+}
+
 Status text(std::string& value, const Setting& setting) {
   if (setting.value.empty()) return refuse(setting, "expected some text");
   value = setting.value;
@@ -42,6 +55,9 @@ constexpr Setter kSetters[] = {
     {"call_id", [](Rule& r, const Setting& s) { return text(r.call_id, s); }},
     {"caller", [](Rule& r, const Setting& s) { return ranges(r.caller, s); }},
     {"callee", [](Rule& r, const Setting& s) { return ranges(r.callee, s); }},
+    {"caller_listener", [](Rule& r, const Setting& s) { return listener(r.caller_listeners, s); }},
+    {"callee_listener", [](Rule& r, const Setting& s) { return listener(r.callee_listeners, s); }},
+    {"tos", [](Rule& r, const Setting& s) { return tos(r.tos, s); }},
     {"on", [](Rule& r, const Setting& s) { return choose(r.on, s, kOccasions); }},
     {"profile", [](Rule& r, const Setting& s) { return text(r.profile, s); }},
     {"party", [](Rule& r, const Setting& s) { return choose(r.is_callee, s, kParties); }},
@@ -65,7 +81,33 @@ Rule& rule_numbered(VoiceConfig& config, unsigned number, const Setting& setting
   return rule;
 }
 
-Status finish_rule(const VoiceConfig& config, Rule& rule) {
+std::vector<std::string> names_of(const LocalAddresses& local, size_t entry) {
+  const LocalAddressConfig& address = local.list[entry];
+  std::vector<std::string> names;
+  if (local.bridging && entry < 2) names.emplace_back(entry == 0 ? "internal" : "external");
+  if (!address.label.empty()) names.push_back(address.label);
+  names.push_back(address.bind.to_string());
+  if (!address.advertised.empty()) names.push_back(address.advertised);
+  return names;
+}
+
+Status find_listener(VoiceRuleListener& listener, const LocalAddresses& local) {
+  const auto numeric = IpAddress::parse(listener.name);
+  const std::string wanted = numeric ? numeric->to_string() : listener.name;
+  std::string known;
+  for (size_t entry = 0; entry < local.list.size(); ++entry) {
+    const std::vector<std::string> names = names_of(local, entry);
+    if (std::find(names.begin(), names.end(), wanted) != names.end()) {
+      listener.addresses.push_back(local.list[entry]);
+    }
+    for (const std::string& name : names) known += (known.empty() ? "" : ", ") + name;
+  }
+  if (!listener.addresses.empty()) return {};
+  return fail(fmt::format("{}: {}: expected a media address, one of {}", listener.source,
+                          quoted(listener.name), known));
+}
+
+Status finish_rule(const VoiceConfig& config, Rule& rule, const LocalAddresses& local) {
   const auto refused = [&](const std::string& text) {
     return fail(fmt::format("{}: voice rule {}: {}", rule.source, rule.number, text));
   };
@@ -75,6 +117,11 @@ Status finish_rule(const VoiceConfig& config, Rule& rule) {
                    [&](const auto& candidate) { return candidate.name == rule.profile; });
   if (profile == config.profiles.end()) {
     return refused(fmt::format("profile {}: expected one of [voice.NAME]", quoted(rule.profile)));
+  }
+  for (auto* listeners : {&rule.caller_listeners, &rule.callee_listeners}) {
+    for (VoiceRuleListener& listener : *listeners) {
+      if (auto found = find_listener(listener, local); !found) return found;
+    }
   }
   if (rule.on != VoiceOccasion::answer) {
     if (rule.policy && *rule.policy != VoicePolicy::tee) {
@@ -111,11 +158,11 @@ Status set_voice_rule(VoiceConfig& config, std::string_view path, const Setting&
                           nearest.empty() ? "" : fmt::format(": did you mean {}?", nearest)));
 }
 
-Status finish_voice_rules(VoiceConfig& config) {
+Status finish_voice_rules(VoiceConfig& config, const LocalAddresses& local) {
   std::sort(config.rules.begin(), config.rules.end(),
             [](const Rule& one, const Rule& other) { return one.number < other.number; });
   for (Rule& rule : config.rules) {
-    if (auto finished = finish_rule(config, rule); !finished) return finished;
+    if (auto finished = finish_rule(config, rule, local); !finished) return finished;
   }
   return {};
 }

@@ -345,11 +345,11 @@ bool is_same_voice_key(const Setting& one, const Setting& other) {
   return one.option == OptionId::voice && other.option == OptionId::voice && key(one) == key(other);
 }
 
-Status finish_voice(VoiceConfig& config) {
+Status finish_voice(VoiceConfig& config, const LocalAddresses& local) {
   for (VoiceProfileConfig& profile : config.profiles) {
     if (auto finished = finish_profile(profile); !finished) return finished;
   }
-  return finish_voice_rules(config);
+  return finish_voice_rules(config, local);
 }
 
 }  // namespace relay

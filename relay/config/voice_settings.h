@@ -13,6 +13,7 @@ Status set_voice(VoiceConfig& config, const Setting& setting);
 bool is_same_voice_key(const Setting& one, const Setting& other);
 
 // When all have been set: what is missing or does not go together, and the drivers' own defaults.
-Status finish_voice(VoiceConfig& config);
+// `local`: what the rules may name.
+Status finish_voice(VoiceConfig& config, const LocalAddresses& local);
 
 }  // namespace relay

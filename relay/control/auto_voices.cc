@@ -17,12 +17,31 @@ bool is_in(const std::vector<AddressRange>& ranges, const std::optional<Endpoint
          });
 }
 
+bool is_on(const std::vector<VoiceRuleListener>& listeners, const LocalPlan& local) {
+  if (listeners.empty()) return true;
+  const std::string_view advertised =
+      local.advertised != nullptr ? std::string_view(*local.advertised) : std::string_view();
+  return std::any_of(listeners.begin(), listeners.end(), [&](const VoiceRuleListener& listener) {
+    return std::any_of(listener.addresses.begin(), listener.addresses.end(),
+                       [&](const LocalAddressConfig& address) {
+                         return address.bind == local.bind && address.advertised == advertised;
+                       });
+  });
+}
+
+bool has_tos(const std::optional<int>& tos, const Session& session) {
+  return !tos || session.leg(LegId::caller).tos == *tos || session.leg(LegId::callee).tos == *tos;
+}
+
 bool fits(const VoiceRule& rule, const Session& session) {
   if (!rule.call_id.empty() && ::fnmatch(rule.call_id.c_str(), session.call_id.c_str(), 0) != 0) {
     return false;
   }
   return is_in(rule.caller, session.leg_spec(LegId::caller).signalled) &&
-         is_in(rule.callee, session.leg_spec(LegId::callee).signalled);
+         is_in(rule.callee, session.leg_spec(LegId::callee).signalled) &&
+         is_on(rule.caller_listeners, session.leg(LegId::caller).local) &&
+         is_on(rule.callee_listeners, session.leg(LegId::callee).local) &&
+         has_tos(rule.tos, session);
 }
 
 // Video and the like: its codecs are none that is spoken here, or unknown and it is not the first
@@ -58,11 +77,13 @@ const VoiceRule* first_match(const VoiceRules& rules, const Session& session, bo
   return found == rules.end() ? nullptr : &*found;
 }
 
-void connect_answered(HandlerContext& context, Session& session) {
+void connect_answered(HandlerContext& context, uint64_t session_serial) {
   if (context.voices == nullptr) return;
-  const VoiceRule* rule = first_match(context.voices->rules(), session, false);
+  Session* session = context.sessions.table().by_serial(session_serial);
+  if (session == nullptr || session->lingering) return;
+  const VoiceRule* rule = first_match(context.voices->rules(), *session, false);
   if (rule != nullptr) {
-    start(context, session, rule->is_callee ? LegId::callee : LegId::caller, *rule);
+    start(context, *session, rule->is_callee ? LegId::callee : LegId::caller, *rule);
   }
 }
 

@@ -11,8 +11,8 @@ namespace relay {
 // The first rule for that; with `record` both kinds that R brings about are meant. Null: none.
 const VoiceRule* first_match(const VoiceRules& rules, const Session& session, bool record);
 
-// Both parties are known, for the first time.
-void connect_answered(HandlerContext& context, Session& session);
+// Both parties have become known; the session may be gone since.
+void connect_answered(HandlerContext& context, uint64_t session_serial);
 
 // R of that party. Nothing: no rule fits, or no endpoint could be had.
 struct ListenedTo {

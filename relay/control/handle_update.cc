@@ -54,13 +54,14 @@ std::string finish(HandlerContext& context, const Command& command, const MediaA
   const SessionCounters& now = context.sessions.counters();
   const bool is_new = now.created != before.created;
   if (is_new && context.recording.every_session) record_new_session(context, *answer.session);
-  if (now.completed != before.completed) connect_answered(context, *answer.session);
   std::string reply = media_reply(answer);
   repacketise(context.sessions, *answer.session, other(answer.answered));
   SubCommandTarget target{answer.session->serial, other(answer.answered), command.call_id,
                           command.from_tag, std::nullopt};
   if (command.to_tag) target.to_tag = *command.to_tag;
   run_subcommands(context, target, command.subcommands, reply);
+  // Behind the sub-commands: L may be the answer, S sets the TOS that rules match, D ends it all.
+  if (now.answered != before.answered) connect_answered(context, target.session_serial);
   return reply;
 }
 

@@ -76,6 +76,11 @@ bool mixes(VoicePolicy policy) {
   return policy == VoicePolicy::mix || policy == VoicePolicy::whisper;
 }
 
+bool is_tap_of(const std::unique_ptr<Tap>& tap, VoiceId id) {
+  const auto* voice = dynamic_cast<const VoiceTap*>(tap.get());
+  return voice != nullptr && voice->id() == id;
+}
+
 int64_t wall_now_ms() {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
@@ -192,10 +197,16 @@ Result<VoiceId> VoiceCalls::start(Session& session, LegId leg, const VoiceReques
   return id;
 }
 
+// Of a call that waits for another branch to answer nothing is attached any more, while the
+// endpoint still takes its leave.
 const VoiceCalls::Running* VoiceCalls::of_leg(const Session& session, LegId leg) const {
-  for (const auto& [id, running] : running_) {
-    const bool is_here = running.session_serial == session.serial && running.leg == leg;
-    if (is_here && !running.is_stopping) return &running;
+  const auto& taps = session.leg(leg).taps;
+  for (const auto& entry : running_) {
+    const Running& running = entry.second;
+    if (running.session_serial != session.serial || running.leg != leg) continue;
+    const bool is_attached = std::any_of(
+        taps.begin(), taps.end(), [&](const auto& tap) { return is_tap_of(tap, running.id); });
+    if (is_attached && !running.is_stopping) return &running;
   }
   return nullptr;
 }
@@ -270,8 +281,7 @@ void VoiceCalls::detach(Session& session, VoiceId id) {
   for (const LegId leg : kLegs) {
     std::vector<const Tap*> own;
     for (const auto& tap : session.leg(leg).taps) {
-      const auto* voice = dynamic_cast<const VoiceTap*>(tap.get());
-      if (voice != nullptr && voice->id() == id) own.push_back(voice);
+      if (is_tap_of(tap, id)) own.push_back(tap.get());
     }
     for (const Tap* tap : own) sessions_.detach(session, leg, *tap);
     const auto* source = dynamic_cast<const VoiceSource*>(session.leg(leg).source.get());

@@ -97,6 +97,7 @@ struct Session {
   std::array<SessionLeg, 2> legs;  // by LegId
   bool strong = false;
   bool counted_complete = false;
+  bool answered = false;  // the caller's ports were told, since it was created or revived
   // Deleted while a further fork branch may still answer: silent, invisible to all but U and L.
   bool lingering = false;
   bool answered_without_tag = false;

@@ -152,6 +152,7 @@ void SessionManager::drop_answer(Session& session, std::string_view tag) {
 void SessionManager::linger(Session& session, std::string_view rejected) {
   count_end(session, SessionEnd::deleted);
   session.lingering = true;
+  session.answered = false;
   note(session, SessionEvent::lingering);
   session.lingers_until = clock_.now() + limits_.fork_grace;
   session.rejected_tag = rejected;

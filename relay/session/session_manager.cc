@@ -166,6 +166,10 @@ SessionManager::Answered SessionManager::answer(Session& session, LegId answered
     confirm_answer(session, *request.to_tag);
   }
   complete_if_open(session);
+  if (answered == LegId::caller && !session.answered) {
+    session.answered = true;
+    ++counters_.answered;
+  }
   for (SessionLeg& each : session.legs) each.refreshed = clock_.now();
   describe(session, other(answered), request);
 

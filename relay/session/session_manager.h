@@ -99,6 +99,7 @@ struct MediaAnswer {
 
 struct SessionCounters {
   uint64_t created = 0, destroyed = 0, timed_out = 0, completed = 0, resurrected = 0;
+  uint64_t answered = 0;       // completed, or revived and answered anew
   Duration total_duration{0};  // of ended sessions
 };
 

@@ -150,7 +150,7 @@ def check_relay_examples(examples, beside=()):
     count, drivers = 0, set()
     with tempfile.TemporaryDirectory() as folder:
         machine = Machine(folder, [*examples, *beside])
-        basic = ("-F", "-l", "127.0.0.1", "-s", "udp:127.0.0.1:7722")
+        basic = ("-F", "-s", "udp:127.0.0.1:7722")
         for example in examples:
             if example.is_toml():
                 path = machine.write("/etc/example.toml", example.text)

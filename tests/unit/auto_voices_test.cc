@@ -33,8 +33,9 @@ VoiceRule from(const std::string& caller, const std::string& callee = "") {
 }
 
 struct Fixture {
-  explicit Fixture(VoiceRules rules, VoiceProfileConfig config = {}, Recorder* recorder = nullptr)
-      : relay(sequential_config(), recorder) {
+  explicit Fixture(VoiceRules rules, VoiceProfileConfig config = {}, Recorder* recorder = nullptr,
+                   const Config& relay_config = sequential_config())
+      : relay(relay_config, recorder) {
     log_set_level(LogLevel::critical);
     relay.dispatcher.set_voices(calls);
     calls.set_profiles({{"bot", voice_profile("bot", config)}, {"ear", voice_profile("ear")}});
@@ -104,6 +105,106 @@ TEST_CASE("a call that is answered gets the voice of the first rule that fits") 
     CHECK(f.relay.ask("Lc8,0 c1 198.51.100.2 5000 ft tt") == "30002");  // an answer repeated
     CHECK(f.started() == c.started);
   }
+}
+
+Config bridging_config() {
+  Config config = sequential_config();
+  config.startup.bridging = true;
+  config.startup.local_addresses = {{"", *IpAddress::parse("10.0.0.1"), "192.0.2.100"},
+                                    {"", *IpAddress::parse("203.0.113.1"), ""},
+                                    {"nat", *IpAddress::parse("10.0.0.1"), "192.0.2.101"}};
+  return config;
+}
+
+// Of what bridging_config() has.
+VoiceRule on_listeners(const std::vector<size_t>& caller, const std::vector<size_t>& callee) {
+  const auto listeners = [](const std::vector<size_t>& entries) {
+    std::vector<VoiceRuleListener> made;
+    for (const size_t entry : entries) {
+      made.push_back({"", "", {bridging_config().startup.local_addresses[entry]}});
+    }
+    return made;
+  };
+  VoiceRule made = rule("bot");
+  made.caller_listeners = listeners(caller);
+  made.callee_listeners = listeners(callee);
+  return made;
+}
+
+TEST_CASE("rules match the addresses where the parties' media come in") {
+  struct Case {
+    std::string description;
+    std::string modifiers;  // of U
+    VoiceRule rule;
+    bool fits;
+  };
+  const Case cases[] = {
+      {"the caller outside", "Uei", on_listeners({1}, {}), true},
+      {"the caller inside", "Uie", on_listeners({1}, {}), false},
+      {"the callee inside", "Uei", on_listeners({}, {0}), true},
+      {"the callee outside", "Uie", on_listeners({}, {0}), false},
+      {"both", "Uei", on_listeners({1}, {0}), true},
+      {"both, of which one does not fit", "Uee", on_listeners({1}, {0}), false},
+      {"one of two", "Uei", on_listeners({0, 1}, {}), true},
+      {"the same address, shown in another way", "Uie", on_listeners({2}, {}), false},
+      {"no modifier: inside", "U", on_listeners({0}, {0}), true},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(c.description);
+    Fixture f({c.rule}, {}, nullptr, bridging_config());
+    CHECK(f.relay.ask(c.modifiers + " c1 192.0.2.1 4000 ft").starts_with("30"));
+    CHECK(f.relay.ask("L c1 198.51.100.2 5000 ft tt").starts_with("30"));
+    CHECK(f.started().size() == (c.fits ? 1U : 0U));
+  }
+}
+
+TEST_CASE("rules match the TOS that commands give, up to the answer") {
+  struct Case {
+    std::string description, offer, answer;
+    bool fits;
+  };
+  const Case cases[] = {
+      {"with the offer", " && S tos=104", "", true},
+      {"the other side, with the offer", " && Sr tos=104", "", true},
+      {"with the answer", "", " && S tos=104", true},
+      {"another one", " && S tos=184", "", false},
+      {"two, of which one fits", " && S tos=184", " && S tos=104", true},
+      {"overwritten", " && S tos=104", " && Sr tos=184", false},
+      {"none: what the relay gives on its own is no sign", "", "", false},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(c.description);
+    VoiceRule made = rule("bot");
+    made.tos = 104;
+    Config config = sequential_config();
+    config.startup.tos = 104;
+    Fixture f({made}, {}, nullptr, config);
+    CHECK(f.relay.ask("U c1 192.0.2.1 4000 ft" + c.offer).starts_with("30"));
+    CHECK(f.relay.ask("L c1 198.51.100.2 5000 ft tt" + c.answer).starts_with("30"));
+    CHECK(f.started().size() == (c.fits ? 1U : 0U));
+  }
+}
+
+TEST_CASE("an answer among the sub-commands is one, a call that they end gets no voice") {
+  Fixture at_once({rule("bot")});
+  CHECK(at_once.relay.ask("U c1 192.0.2.1 4000 ft tt && L 198.51.100.2 5000").starts_with("30"));
+  CHECK(at_once.started() == Names{"bot"});
+  Fixture ended({rule("bot")});
+  CHECK(ended.relay.ask("U c1 192.0.2.1 4000 ft").starts_with("30"));
+  CHECK(ended.relay.ask("L c1 198.51.100.2 5000 ft tt && D") == "30002");
+  CHECK(ended.relay.ask("Q c1 ft tt").starts_with("E"));
+  CHECK(ended.started().empty());
+}
+
+TEST_CASE("a call whose first branch was rejected gets its voice when another one answers") {
+  Fixture f({from("", "203.0.113.0/24"), rule("ear")});
+  f.answer();  // early media
+  CHECK(f.started() == Names{"ear"});
+  CHECK(f.relay.ask("D c1 ft tt") == "0");
+  CHECK(f.relay.ask("U c1 192.0.2.1 4000 ft").starts_with("30"));
+  CHECK(f.started() == Names{"ear"});
+  CHECK(f.relay.ask("L c1 203.0.113.2 5000 ft t2").starts_with("30"));
+  CHECK(f.started() == Names{"ear", "bot"});
 }
 
 TEST_CASE("a rule says whom the endpoint is for, and how") {

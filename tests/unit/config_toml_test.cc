@@ -240,7 +240,7 @@ TEST_CASE("a reload takes the runtime settings, under those of the command line"
   CHECK(config.runtime.ttl.count() == 30);
   directory.write("relay.toml",
                   "[timeouts]\nsession_seconds = 40\nsetup_seconds = 50\n[media]\nport_min = 9\n");
-  const auto reloaded = load_runtime(config.startup.config_file, config.startup.command_line);
+  const auto reloaded = load_runtime(config.startup);
   REQUIRE(reloaded.has_value());
   CHECK(reloaded->ttl.count() == 40);
   CHECK(reloaded->setup_ttl.count() == 20);
@@ -249,12 +249,14 @@ TEST_CASE("a reload takes the runtime settings, under those of the command line"
 
 TEST_CASE("a reload that fails says why") {
   const TemporaryDirectory directory;
-  const std::string path = directory.write("relay.toml", "[timeouts]\nsession_seconds = 0\n");
-  CHECK(contains(load_runtime(path).error().message,
+  StartupConfig running;
+  running.config_file = directory.write("relay.toml", "[timeouts]\nsession_seconds = 0\n");
+  CHECK(contains(load_runtime(running).error().message,
                  "relay.toml:2: timeouts.session_seconds: \"0\""));
   directory.write("relay.toml", "[timeouts]\nsession = 1\n");
-  CHECK(contains(load_runtime(path).error().message, "did you mean"));
-  CHECK(contains(load_runtime(path + ".gone").error().message, "relay.toml.gone"));
+  CHECK(contains(load_runtime(running).error().message, "did you mean"));
+  running.config_file += ".gone";
+  CHECK(contains(load_runtime(running).error().message, "relay.toml.gone"));
 }
 
 TEST_CASE("keys that a reload applies are marked so") {

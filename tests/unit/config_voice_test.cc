@@ -1,6 +1,7 @@
 // [voice] and its profiles: what they set, and what is refused with the line it stands on.
 #include <string>
 
+#include "relay/config/toml_file.h"
 #include "tests/support/temporary_directory.h"
 #include "tests/unit/config_support.h"
 
@@ -242,6 +243,9 @@ url = "ws://192.0.2.1/"
 call_id = "ivr-*"
 caller = ["192.0.2.0/24", "2001:db8::/32"]
 callee = ["198.51.100.1"]
+caller_listener = ["external", "six"]
+callee_listener = "10.0.0.1"
+tos = 184
 on = "answer"
 profile = "bot"
 party = "callee"
@@ -251,7 +255,7 @@ profile = "bot"
 on = "instead-of-record"
 stereo = true
 )";
-  const VoiceConfig voice = voice_of(text);
+  const VoiceConfig voice = voice_of(text, {"-l", "10.0.0.1/203.0.113.1", "-6", "six@2001:db8::1"});
   REQUIRE(voice.rules.size() == 2);
   const VoiceRule& first = voice.rules[0];
   CHECK(first.number == 1);
@@ -260,11 +264,20 @@ stereo = true
   CHECK(first.caller[1].contains(*IpAddress::parse("2001:db8::7")));
   REQUIRE(first.callee.size() == 1);
   CHECK(first.callee[0].contains(*IpAddress::parse("198.51.100.1")));
+  REQUIRE(first.caller_listeners.size() == 2);
+  REQUIRE(first.caller_listeners[0].addresses.size() == 1);
+  CHECK(first.caller_listeners[0].addresses[0].bind == *IpAddress::parse("203.0.113.1"));
+  CHECK(first.caller_listeners[1].addresses[0].label == "six");
+  REQUIRE(first.callee_listeners.size() == 1);
+  CHECK(first.callee_listeners[0].addresses[0].bind == *IpAddress::parse("10.0.0.1"));
+  CHECK(first.tos == 184);
   CHECK(first.on == VoiceOccasion::answer);
   CHECK(first.profile == "bot");
   CHECK(first.is_callee);
   CHECK(first.policy == VoicePolicy::mix);
   CHECK_FALSE(first.stereo);
+  CHECK(voice.rules[1].caller_listeners.empty());
+  CHECK_FALSE(voice.rules[1].tos);
   CHECK(voice.rules[1].on == VoiceOccasion::instead_of_record);
   CHECK(voice.rules[1].policy == VoicePolicy::tee);
   CHECK(voice.rules[1].stereo);
@@ -290,6 +303,21 @@ TEST_CASE("voice rules: what is refused") {
        "relay.toml:6: voice.auto.1.caller: \"192.0.2.0/33\": expected an address or"},
       {"text for a list", good + "caller = \"192.0.2.1\"\n",
        "relay.toml:6: voice.auto.1.caller: expected a list of strings"},
+      {"no listener", good + "caller_listener = \"six\"\n",
+       "relay.toml:6: voice.auto.1.caller_listener: \"six\": expected a media address, one of "
+       "out, 10.0.0.1, 203.0.113.1, x, 2001:db8::1"},
+      {"a side, but no bridge", good + "callee_listener = [\"out\", \"external\"]\n",
+       "relay.toml:6: voice.auto.1.callee_listener: \"external\": expected a media address"},
+      {"an address of nobody", good + "callee_listener = \"192.0.2.9\"\n",
+       "\"192.0.2.9\": expected"},
+      {"a table for a listener", good + "caller_listener = [{}]\n",
+       "relay.toml:6: voice.auto.1.caller_listener: expected a string in quotes or a list of them"},
+      {"a TOS of two bytes", good + "tos = 256\n",
+       "relay.toml:6: voice.auto.1.tos: \"256\": expected a whole number from 1 to 255"},
+      {"a TOS that no command gives", good + "tos = 0\n",
+       "relay.toml:6: voice.auto.1.tos: \"0\": expected a whole number from 1 to 255"},
+      {"a TOS by name", good + "tos = \"ef\"\n",
+       "relay.toml:6: voice.auto.1.tos: \"ef\": expected a whole number from 1 to 255"},
       {"an occasion", good + "on = \"ring\"\n",
        "\"ring\": expected one of answer, record, instead-of-record"},
       {"a party", good + "party = \"both\"\n", "\"both\": expected one of caller, callee"},
@@ -303,10 +331,66 @@ TEST_CASE("voice rules: what is refused") {
   const TemporaryDirectory directory;
   for (const Case& c : cases) {
     CAPTURE(c.description);
-    const std::string message = error_of({"--config", directory.write("relay.toml", c.text)});
+    const std::string message = error_of({"-l", "out@10.0.0.1=203.0.113.1", "-6", "x@2001:db8::1",
+                                          "--config", directory.write("relay.toml", c.text)});
     CAPTURE(message);
     CHECK(contains(message, c.message));
   }
+}
+
+TEST_CASE("voice rules: what a listener is called") {
+  struct Case {
+    std::string description;
+    Words addresses;
+    std::string name;
+    std::vector<std::string> labels;  // of what it names, or else the address
+  };
+  const Case cases[] = {
+      {"the sides of a bridge", {"-l", "10.0.0.1/203.0.113.1"}, "internal", {"10.0.0.1"}},
+      {"the other one", {"-l", "10.0.0.1/203.0.113.1"}, "external", {"203.0.113.1"}},
+      {"what is shown", {"-l", "in@10.0.0.1=203.0.113.1"}, "203.0.113.1", {"in"}},
+      {"another spelling", {"-6", "x@2001:db8::1"}, "2001:db8:0::1", {"x"}},
+      {"one address, shown in two ways",
+       {"-l", "a@10.0.0.1=203.0.113.1", "-l", "b@10.0.0.1=203.0.113.2"},
+       "10.0.0.1",
+       {"a", "b"}},
+      {"one of them", {"-l", "a@10.0.0.1=203.0.113.1", "-l", "b@10.0.0.1=203.0.113.2"}, "b", {"b"}},
+      {"no address given", {}, "0.0.0.0", {"0.0.0.0"}},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(c.description);
+    const VoiceConfig voice = voice_of(
+        "[voice.bot]\ndriver = \"twilio\"\nurl = \"ws://192.0.2.1/\"\n"
+        "[[voice.auto]]\nprofile = \"bot\"\ncaller_listener = \"" +
+            c.name + "\"\n",
+        c.addresses);
+    REQUIRE(voice.rules.size() == 1);
+    REQUIRE(voice.rules[0].caller_listeners.size() == 1);
+    std::vector<std::string> labels;
+    for (const LocalAddressConfig& each : voice.rules[0].caller_listeners[0].addresses) {
+      labels.push_back(each.label.empty() ? each.bind.to_string() : each.label);
+    }
+    CHECK(labels == c.labels);
+  }
+}
+
+TEST_CASE("voice rules: a reload looks for listeners among the addresses in use") {
+  const std::string bot = "[voice.bot]\ndriver = \"twilio\"\nurl = \"ws://192.0.2.1/\"\n";
+  const TemporaryDirectory directory;
+  const std::string path = directory.write("relay.toml", "[media]\naddresses = [\"192.0.2.1\"]\n");
+  const Config config = parse_good({"--config", path});
+  const auto reload = [&](const std::string& listener) {
+    directory.write("relay.toml", "[media]\naddresses = [\"192.0.2.2\"]\n" + bot +
+                                      "[[voice.auto]]\nprofile = \"bot\"\ncaller_listener = \"" +
+                                      listener + "\"\n");
+    return load_runtime(config.startup);
+  };
+  const auto known = reload("192.0.2.1");
+  REQUIRE(known);
+  CHECK(known->voice.rules[0].caller_listeners[0].addresses.size() == 1);
+  CHECK(contains(reload("192.0.2.2").error().message,
+                 "relay.toml:8: voice.auto.1.caller_listener: \"192.0.2.2\": expected a media "
+                 "address, one of 192.0.2.1"));
 }
 
 }  // namespace relay
