@@ -143,6 +143,8 @@ class VoiceDriver {
   // The caller interrupts, says a detector of our own: as if the endpoint had said so. Protocols
   // that can tell the endpoint do.
   virtual void barge_in(Instant now) = 0;
+  // The caller, who did, speaks no more.
+  virtual void barge_in_over() = 0;
   // Takes leave as the protocol wants; close() follows, at the latest three seconds later.
   virtual void stop(Instant now) = 0;
 

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "relay/base/assert.h"
 #include "relay/base/log.h"
@@ -15,6 +16,9 @@ namespace {
 constexpr size_t kMarksMax = 4096;
 constexpr Duration kLeaveLimit = std::chrono::seconds(3);
 constexpr size_t kEventTextBytesMax = 16 * 1024;
+// Longer than speech synthesised piece by piece halts between sentences, shorter than a caller's
+// turn with the answer's delay.
+constexpr Duration kReplyPause = std::chrono::seconds(1);
 
 // Whether the protocol says when the caller has finished, and when a reply begins and ends.
 bool knows_turns(const VoiceProfile& profile) {
@@ -43,6 +47,7 @@ DriverBase::DriverBase(const VoiceProfile& profile, const VoiceCall& call, Voice
       call_(call),
       sink_(sink),
       counters_(counters),
+      tells_replies_(knows_turns(profile)),
       watch_(knows_turns(profile) ? profile.reply_late : Duration{},
              knows_turns(profile) ? profile.reply_stall : Duration{}) {}
 
@@ -68,6 +73,7 @@ void DriverBase::frame(Samples samples, Instant now) {
   const AudioFormat format = up_format();
   RELAY_ASSERT(format.encoding == AudioFormat::Encoding::s16 &&
                samples.size() == format.frame_samples());
+  now_ = now;
   if (is_over() || leaving_) return;
   if (!started_) {
     early_frame(Octets(reinterpret_cast<const uint8_t*>(samples.data()), samples.size_bytes()));
@@ -80,6 +86,7 @@ void DriverBase::frame_g711(Octets octets, Instant now) {
   const AudioFormat format = up_format();
   RELAY_ASSERT(format.encoding != AudioFormat::Encoding::s16 &&
                octets.size() == format.frame_samples());
+  now_ = now;
   if (is_over() || leaving_) return;
   if (!started_) {
     early_frame(octets);
@@ -92,8 +99,12 @@ void DriverBase::stop(Instant now) {
   leave(VoiceOutcome::stopped, now);
 }
 
+// An endpoint that tells its replies is fenced by them. Any other goes on until it hears the caller
+// itself, or a server that paces itself would be interrupted for the length of the prebuffer.
 void DriverBase::barge_in(Instant now) {
-  if (started_ && !leaving_ && !is_over()) on_barge_in(now);
+  if (!started_ || leaving_ || is_over()) return;
+  on_barge_in(now);
+  hushed_ = !tells_replies_;
 }
 
 void DriverBase::leave(VoiceOutcome outcome, Instant now) {
@@ -106,6 +117,7 @@ void DriverBase::leave(VoiceOutcome outcome, Instant now) {
 }
 
 void DriverBase::tick(Instant now) {
+  now_ = now;
   if (is_over()) return;
   if (leave_until_ && now >= *leave_until_) {
     finish(1000, "");
@@ -179,21 +191,29 @@ void DriverBase::finish(uint16_t code, std::string_view reason) {
   sink_.close(code, reason);
 }
 
-void DriverBase::note_audio(Duration length) {
-  reply_length_ += length;
+bool DriverBase::takes_audio(Duration length) {
+  if (call_.listen_only || leaving_) return false;
   settle();
+  if (hushed_) {
+    counters_.audio_fenced.add();
+    return false;
+  }
+  if (!tells_replies_) {
+    if (now_ - heard_until_ >= kReplyPause) begin_reply();
+    heard_until_ = std::max(heard_until_, now_) + length;
+  }
+  reply_length_ += length;
   watch_.audio(length);
+  return true;
 }
 
 void DriverBase::play(Samples samples, int rate_hz) {
-  if (samples.empty() || call_.listen_only || leaving_) return;
-  note_audio(length_of(samples.size(), rate_hz));
+  if (samples.empty() || !takes_audio(length_of(samples.size(), rate_hz))) return;
   sink_.play_samples(samples, rate_hz);
 }
 
 void DriverBase::play_g711(AudioFormat::Encoding encoding, Octets octets) {
-  if (octets.empty() || call_.listen_only || leaving_) return;
-  note_audio(length_of(octets.size(), 8000));
+  if (octets.empty() || !takes_audio(length_of(octets.size(), 8000))) return;
   sink_.play_g711(encoding, octets);
 }
 
@@ -205,10 +225,13 @@ void DriverBase::end_of_reply() {
 DriverBase::Interruption DriverBase::interrupt() {
   if (call_.listen_only) return {};
   watch_.interrupted();
+  hushed_ = false;
+  heard_until_ = now_;
   Interruption interruption;
   interruption.cut = sink_.clear();
+  const Duration length = std::exchange(reply_length_, Duration{});
   if (interruption.cut <= Duration::zero()) return {};
-  interruption.played = std::max(reply_length_ - interruption.cut, Duration::zero());
+  interruption.played = std::max(length - interruption.cut, Duration::zero());
   VoiceEvent event;
   event.kind = VoiceEventKind::user_interrupted;
   event.played = std::chrono::duration_cast<std::chrono::milliseconds>(interruption.played);
@@ -225,6 +248,7 @@ void DriverBase::add_mark(std::string name) {
   }
   marks_.push_back({++last_mark_, std::move(name)});
   sink_.mark(last_mark_);
+  if (hushed_) sink_.clear();  // it goes with the audio before it
 }
 
 // The endpoint needs its marks back in order; one that was passed over cannot have been heard.

@@ -31,6 +31,7 @@ class DriverBase : public VoiceDriver {
   void frame_g711(Octets octets, Instant now) final;
   void mark_done(MarkId id, MarkFate fate) final;
   void barge_in(Instant now) final;
+  void barge_in_over() final { hushed_ = false; }
   void stop(Instant now) final;
   void tick(Instant now) final;
 
@@ -71,7 +72,8 @@ class DriverBase : public VoiceDriver {
   void complain(VoiceError error, std::string_view text);
   void finish(uint16_t code, std::string_view reason);
 
-  // The next audio is another reply.
+  // The next audio is another reply. Where the protocol does not say so, what comes behind a pause
+  // is.
   void begin_reply() { reply_length_ = {}; }
   // The endpoint says that audio follows: until end_of_reply() or no_more_audio(), silence is a
   // stall.
@@ -117,12 +119,17 @@ class DriverBase : public VoiceDriver {
   VoiceCounters& counters_;
   void leave(VoiceOutcome outcome, Instant now);
   void tell(VoiceEventKind kind, std::string_view text);
-  void note_audio(Duration length);
+  bool takes_audio(Duration length);
   void watch_reply(Instant now);
 
   bool started_ = false, leaving_ = false, closing_ = false, failed_ = false, ended_ = false;
   VoiceOutcome outcome_ = VoiceOutcome::finished;  // unless failed_
+  const bool tells_replies_;
   Duration reply_length_{};
+  // Where the endpoint does not tell its replies: when what it has said so far has been heard, and
+  // whether the caller speaks over it.
+  Instant heard_until_{}, now_{};
+  bool hushed_ = false;
   MarkId last_mark_ = 0;
   std::deque<PendingMark> marks_;
   std::optional<Expectation> expected_;

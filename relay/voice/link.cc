@@ -124,6 +124,10 @@ void VoiceLink::barge_in() {
   if (connected_) driver_->barge_in(steady_now());
 }
 
+void VoiceLink::barge_in_over() {
+  if (connected_) driver_->barge_in_over();
+}
+
 void VoiceLink::stop() {
   if (over_ || stopping_) return;
   stopping_ = true;

@@ -34,6 +34,7 @@ class VoiceLink final : private VoiceSink, private ConnectionObserver {
   void dtmf(char digit, std::chrono::milliseconds duration);
   void mark_done(MarkId id, MarkFate fate);
   void barge_in();
+  void barge_in_over();
   // `ended` follows within four seconds; before the dialogue has started, on the next turn.
   void stop();
 

@@ -150,7 +150,7 @@ void VoiceDialogue::send_frame(Instant now, VoiceUpstream& upstream) {
 // Once for each time the caller begins to speak.
 void VoiceDialogue::watch_for_barge_in(VoiceUpstream& upstream) {
   const Duration speaking = activity_.speaking_for();
-  if (speaking == Duration{}) barged_in_ = false;
+  if (speaking == Duration{} && std::exchange(barged_in_, false)) upstream.barge_in_over();
   const Duration after = settings_.barge_in_after;
   if (after == Duration{} || barged_in_ || speaking < after || queued() == Duration{}) return;
   barged_in_ = true;

@@ -27,8 +27,9 @@ class VoiceUpstream {
   virtual void frame(Samples samples) = 0;
   virtual void frame_g711(Octets octets) = 0;
   virtual void mark_done(MarkId id, MarkFate fate) = 0;
-  // The caller speaks and the endpoint has not noticed.
+  // The caller speaks and the endpoint has not noticed; then, that the caller has finished.
   virtual void barge_in() = 0;
+  virtual void barge_in_over() = 0;
 };
 
 struct VoiceDialogueSettings {

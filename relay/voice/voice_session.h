@@ -38,6 +38,7 @@ class VoiceSession final : private VoiceUpstream, private VoiceListener {
   void frame_g711(Octets octets) override { link_->frame_g711(octets); }
   void mark_done(MarkId id, MarkFate fate) override { link_->mark_done(id, fate); }
   void barge_in() override { link_->barge_in(); }
+  void barge_in_over() override { link_->barge_in_over(); }
 
   // What the endpoint has for it.
   void play_samples(Samples samples, int rate_hz) override;

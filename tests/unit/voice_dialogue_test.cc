@@ -25,10 +25,11 @@ class Upstream final : public VoiceUpstream {
     marks += (fate == MarkFate::played ? "p" : "c") + std::to_string(id) + " ";
   }
   void barge_in() override { ++barge_ins; }
+  void barge_in_over() override { ++barge_ins_over; }
   std::vector<std::vector<int16_t>> frames;
   std::vector<std::vector<uint8_t>> g711;
   std::string marks;
-  int barge_ins = 0;
+  int barge_ins = 0, barge_ins_over = 0;
 };
 
 struct Fixture {
@@ -174,13 +175,14 @@ TEST_CASE("the caller speaking over the endpoint is an interruption where that i
     std::string description;
     Duration after;
     bool endpoint_speaks;
-    int frames, barge_ins;
+    int frames, barge_ins, over;
   };
   const std::vector<Case> cases = {
-      {"left to the endpoint", 0ms, true, 60, 0},
-      {"asked for", 300ms, true, 60, 1},
-      {"too short a word", 300ms, true, 6, 0},
-      {"nothing to interrupt", 300ms, false, 60, 0},
+      {"left to the endpoint", 0ms, true, 60, 0, 0},
+      {"asked for", 300ms, true, 60, 1, 0},
+      {"and the caller has finished", 300ms, true, 30, 1, 1},
+      {"too short a word", 300ms, true, 6, 0, 0},
+      {"nothing to interrupt", 300ms, false, 30, 0, 0},
   };
   for (const Case& c : cases) {
     CAPTURE(c.description);
@@ -197,6 +199,7 @@ TEST_CASE("the caller speaking over the endpoint is an interruption where that i
       f.tick();
     }
     CHECK(f.upstream.barge_ins == c.barge_ins);
+    CHECK(f.upstream.barge_ins_over == c.over);
   }
 }
 

@@ -179,6 +179,37 @@ TEST_CASE("twilio: a clear that cut something tells how much was heard") {
   dialogue.sink.unheard = milliseconds(400);
   CHECK(dialogue.hear(R"({"event":"clear","streamSid":"SID"})") ==
         Lines{"clear", "event user-interrupted 600"});
+  // Of another reply, behind one that was heard to its end.
+  const std::string third = R"({"event":"media","streamSid":"SID","media":{"payload":")" + second;
+  dialogue.hear(third + "\"}}");
+  dialogue.tick_after(milliseconds(2001));
+  dialogue.hear(third + "\"}}");
+  dialogue.tick_after(milliseconds(900));
+  dialogue.hear(third + "\"}}");
+  dialogue.sink.unheard = milliseconds(1100);
+  CHECK(dialogue.hear(R"({"event":"clear","streamSid":"SID"})") ==
+        Lines{"clear", "event user-interrupted 900"});
+}
+
+TEST_CASE(
+    "twilio: who is spoken over is not heard until the caller has finished or it has noticed") {
+  TwilioDialogue dialogue;
+  dialogue.connect();
+  const std::string media = R"({"event":"media","streamSid":"SID","media":{"payload":"AAAA"}})";
+  const std::string clear = R"({"event":"clear","streamSid":"SID"})";
+  CHECK(dialogue.hear(media) == Lines{"play 3 octets of pcmu"});
+  dialogue.driver->barge_in(dialogue.now);
+  CHECK(dialogue.sink.take() == Lines{"clear"});
+  CHECK(dialogue.hear(media).empty());
+  CHECK(dialogue.hear(R"({"event":"mark","streamSid":"SID","mark":{"name":"a"}})") ==
+        Lines{"mark 1", "clear"});
+  CHECK(dialogue.counters.audio_fenced.get() == 1);
+  dialogue.driver->barge_in_over();
+  CHECK(dialogue.hear(media).size() == 1);
+  dialogue.driver->barge_in(dialogue.now);
+  dialogue.sink.take();
+  CHECK(dialogue.hear(clear) == Lines{"clear"});
+  CHECK(dialogue.hear(media).size() == 1);
 }
 
 TEST_CASE("twilio: how it ends") {
