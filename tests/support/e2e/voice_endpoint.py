@@ -1,7 +1,8 @@
 #!/usr/bin/python3
-"""Scripted AI endpoints of four protocols on one port: `voice_endpoint.py HOST:PORT`.
+"""Scripted AI endpoints of six protocols: `voice_endpoint.py HOST:PORT`.
 
-The URL says what happens: ws://HOST:PORT/PROTOCOL/SCRIPT/ARGUMENT…. What is sent and what comes is told on
+The URL says what happens: ws://HOST:PORT/PROTOCOL/SCRIPT/ARGUMENT…. AudioSocket has no URLs: it is
+spoken on the ports above, one for each of SOCKET_SCRIPTS. What is sent and what comes is told on
 standard output, one JSON object a line, with the time of day: before something is sent, after it
 has come. Written apart from the relay's drivers, after the services' documents.
 """
@@ -227,13 +228,109 @@ class Doubao(Dialogue):
         await self._send(450, {"question_id": f"question-{self.replies}"})
 
 
-PROTOCOLS = {"twilio": Twilio, "l16": L16, "openai": Openai, "doubao": Doubao}
+class DoubaoV3(Dialogue):
+    rate_in, rate_out, fences = 16000, 24000, True
+
+    async def _send(self, kind, **more):
+        await self.ws.send(json.dumps({"type": kind, **more}))
+
+    async def receive(self):
+        message = json.loads(await self.ws.recv())
+        if message["type"] == "input_audio_buffer.append":
+            return "audio", base64.b64decode(message["audio"])
+        if message["type"] == "session.close":
+            await self._send("session.closed")
+        return "other", message
+
+    async def begin(self):
+        kind, message = await self.receive()
+        assert message["type"] == "session.create", message
+        audio = message["session"]["audio"]
+        assert audio["input"]["format"] == {"type": "pcm", "rate": 16000}, audio
+        assert audio["output"]["format"] == {"type": "pcm_s16le", "rate": 24000}, audio
+        await self._send("session.created")
+
+    async def begin_reply(self):
+        await self._send("response.output_audio.started", tts_type="default")
+
+    async def say(self, pcm):
+        for at in range(0, len(pcm), 4801):  # odd lengths, as the service has them
+            delta = base64.b64encode(pcm[at:at + 4801]).decode()
+            await self._send("response.output_audio.delta", delta=delta)
+
+    say_stale = say
+
+    async def end_reply(self):
+        await self._send("response.output_audio.done")
+        await self._send("response.done", usage={})
+
+    async def clear(self):
+        await self._send("conversation.item.input_audio_transcription.started")
+        await self._send("response.done", usage={})
+
+
+class Audiosocket(Dialogue):
+    """Records over TCP, at 8 kHz."""
+    LOUD = 2000
+
+    def __init__(self, streams, label):
+        self.reader, self.writer = streams
+        self.label = label
+        self.hears = asyncio.Event()
+        self.audio, self.frames, self.loud, self.quiet = bytearray(), 0, 0, 0
+
+    async def receive(self):
+        kind, size = struct.unpack(">BH", await self.reader.readexactly(3))
+        payload = await self.reader.readexactly(size)
+        if kind != 0x10:
+            return "other", (kind, payload)
+        is_loud = audioop.rms(payload, 2) > self.LOUD
+        self.loud, self.quiet = (self.loud + 1, 0) if is_loud else (0, self.quiet + 1)
+        return "audio", payload
+
+    async def begin(self):
+        kind, (record, uuid) = await self.receive()
+        assert (kind, record, len(uuid)) == ("other", 0x01, 16), (kind, record, uuid)
+
+    async def listen(self):
+        try:
+            await super().listen()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            self.log("closed")
+
+    async def say(self, pcm):
+        for at in range(0, len(pcm), 320):
+            record = pcm[at:at + 320]
+            self.writer.write(struct.pack(">BH", 0x10, len(record)) + record)
+        await self.writer.drain()
+
+    async def say_paced(self, pcm, until):
+        """A record each 20 ms, from the beginning again at its end."""
+        loop = asyncio.get_running_loop()
+        due, at = loop.time(), 0
+        while not until():
+            await self.say(pcm[at:at + 320])
+            at = (at + 320) % len(pcm)
+            due += 0.020
+            await asyncio.sleep(max(0, due - loop.time()))
+
+    async def hang_up(self):
+        self.writer.write(struct.pack(">BH", 0x00, 0))
+        await self.writer.drain()
+
+
+PROTOCOLS = {"twilio": Twilio, "l16": L16, "openai": Openai, "doubao": Doubao,
+             "doubao-v3": DoubaoV3}
 
 
 async def barge(dialogue):
-    """A long answer, cut; a short one after it; and a very short one."""
+    """A greeting; a long answer, cut; a short one after it; and a very short one."""
     rate = dialogue.rate_out
     await dialogue.hears.wait()
+    await dialogue.begin_reply()
+    await dialogue.say(tone(700, 0.3, rate))
+    await dialogue.end_reply()
+    await asyncio.sleep(1.6)
     dialogue.log("answer")
     await dialogue.begin_reply()
     second = tone(440, 1, rate)
@@ -257,6 +354,43 @@ async def barge(dialogue):
     await dialogue.end_reply()
     await asyncio.sleep(0.8)
     dialogue.log("done")
+
+
+async def answers_after(dialogue):
+    await asyncio.sleep(0.3)
+    await dialogue.say(tone(1000, 0.5, 8000))
+    await asyncio.sleep(0.8)
+    await dialogue.say(tone(1000, 0.04, 8000))
+    await asyncio.sleep(0.8)
+    dialogue.log("done")
+
+
+async def at_once(dialogue):
+    """A server that does not notice: a long answer at once, and while the caller speaks more of it
+    at the pace it is heard. Answers when the caller is silent."""
+    await dialogue.hears.wait()
+    dialogue.log("answer")
+    await dialogue.say(tone(440, 6, 8000))
+    while not dialogue.loud:
+        await asyncio.sleep(0.01)
+    dialogue.log("loud")
+    await dialogue.say_paced(tone(1500, 0.5, 8000), lambda: dialogue.quiet)
+    await answers_after(dialogue)
+
+
+async def paced(dialogue):
+    """A server that paces itself, and falls silent when it hears the caller; it hangs up, too."""
+    await dialogue.hears.wait()
+    dialogue.log("answer")
+    await dialogue.say_paced(tone(440, 1, 8000), lambda: dialogue.loud >= 10)
+    dialogue.log("clear")
+    while dialogue.quiet < 10:
+        await asyncio.sleep(0.01)
+    await answers_after(dialogue)
+    await dialogue.hang_up()
+
+
+SOCKET_SCRIPTS = (at_once, paced)
 
 
 async def tones(dialogue, say_hz, hear_hz):
@@ -289,8 +423,24 @@ async def serve(ws, *_):
     await listening
 
 
+def serve_socket(script):
+    async def serve_one(*streams):
+        dialogue = Audiosocket(streams, f"audiosocket/{script.__name__}")
+        await dialogue.begin()
+        listening = asyncio.ensure_future(dialogue.listen())
+        try:
+            await script(dialogue)
+        except ConnectionError:
+            pass
+        await listening
+        streams[1].close()
+    return serve_one
+
+
 async def main():
     host, port = sys.argv[1].rsplit(":", 1)
+    for n, script in enumerate(SOCKET_SCRIPTS, 1):
+        await asyncio.start_server(serve_socket(script), host, int(port) + n)
     async with websockets.serve(serve, host, int(port), compression=None,
                                 subprotocols=["audio.jambonz.org"], max_size=1 << 24):
         print(json.dumps({"time": time.time(), "call": "", "event": "listening"}), flush=True)
