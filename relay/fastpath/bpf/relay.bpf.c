@@ -114,9 +114,23 @@ inlined struct Verdict can_leave(struct __sk_buff* skb, const struct Packet* pac
   return flow->flags & kFlowTee ? PUNT(local_tee) : FORWARD;
 }
 
-inlined void analyse(struct __sk_buff* skb, const struct Packet* packet, __u32 slot, __u64 now_ns) {
-  struct FastpathStream* stream = bpf_map_lookup_elem(&relay_streams, &slot);
-  if (!stream) return;
+// With many calls nothing of a flow is in cache, and a locked instruction waits for all loads before
+// it. So what will be needed is asked for at once, as early as its address is known: 60 ns of 830
+// with 4000 flows in turn (bench/fastpath_bench).
+inlined void touch(const void* line) {
+  __u8 unused;
+  asm volatile("%[unused] = *(u8*)(%[line] + 0)" : [unused] "=r"(unused) : [line] "r"(line));
+}
+
+inlined void touch_stream(const struct FastpathStream* stream) {
+  touch(&stream->state.run_highest);
+  touch(&stream->state.jitter_samples);
+  touch(&stream->state.jitter[1]);  // the first SSRC's
+  touch(&stream->state.jitter[1].used);
+}
+
+inlined void analyse(struct __sk_buff* skb, const struct Packet* packet,
+                     struct FastpathStream* stream, __u64 now_ns) {
   struct RtpFacts facts;
   read_facts(packet, &facts);
   const bool adds_up = rtp_header_adds_up(skb, packet);
@@ -205,7 +219,11 @@ int rtpp_relay(struct __sk_buff* skb) {
   const struct FastpathFlow* flow = bpf_map_lookup_elem(&relay_flows, &packet.local);
   if (!flow) return kNext;
   struct KernelFlowStats* stats = bpf_map_lookup_elem(&relay_stats, &flow->slot);
-  if (!stats) return kNext;
+  struct FastpathStream* stream = bpf_map_lookup_elem(&relay_streams, &flow->slot);
+  if (!stats || !stream) return kNext;
+  touch(&stats->received);
+  touch(&flow->way);
+  touch_stream(stream);
 
   const __u64 now_ns = bpf_ktime_get_ns();
   if (config->needs_owner && now_ns >= config->hops_until_ns) return kNext;
@@ -216,7 +234,7 @@ int rtpp_relay(struct __sk_buff* skb) {
     const struct Exit exit = exit_of(flow, kind);
     verdict = can_leave(skb, &packet, flow, &exit);
     if (verdict.kind == verdict_forward) {
-      if (kind == packet_rtp) analyse(skb, &packet, flow->slot, now_ns);
+      if (kind == packet_rtp) analyse(skb, &packet, stream, now_ns);
       if (flow->flags & kFlowTee) tee(skb, config, stats);
       tc_forward = forward(skb, &packet, &exit, config, now_ns);
       if (tc_forward == kDrop) verdict = DROP(send_failed);
