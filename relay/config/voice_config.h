@@ -2,6 +2,7 @@
 // as text alone can be. Files, environment and secrets are read by relay/voice/profile.h.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <optional>
@@ -36,6 +37,11 @@ enum class VoicePolicy : uint8_t { tee, replace, mute_other, mix, whisper };
 enum class VoiceEndPolicy : uint8_t { pass, hangup_event };
 // What it does when the endpoint failed.
 enum class VoiceFailPolicy : uint8_t { pass, silence, play, hangup_event };
+
+// What rate_hz and play_rate_hz may be.
+inline constexpr std::array<int, 8> kVoiceRatesHz = {8000,  12000, 16000, 24000,
+                                                     32000, 44100, 48000, 64000};
+inline constexpr int kAudiosocketRateMaxHz = 48000;  // it has no type of record for 64000
 
 struct VoiceParameter {
   std::string name, value;

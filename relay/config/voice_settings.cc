@@ -3,7 +3,6 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <initializer_list>
 #include <utility>
 
 #include "relay/base/log.h"
@@ -50,11 +49,21 @@ Status whole(T& value, const Setting& setting, int64_t min, int64_t max) {
   return {};
 }
 
-Status rate(int& value, const Setting& setting, std::initializer_list<std::string_view> rates) {
-  if (std::find(rates.begin(), rates.end(), setting.value) == rates.end()) {
-    return refuse(setting, fmt::format("expected a sample rate such as {}", *rates.begin()));
+std::string rates_up_to(int most_hz) {
+  std::string names;
+  for (const int hz : kVoiceRatesHz) {
+    if (hz <= most_hz) names += fmt::format("{}{}", names.empty() ? "" : ", ", hz);
   }
-  return whole(value, setting, 8000, 64000);
+  return names;
+}
+
+Status rate(int& value, const Setting& setting) {
+  for (const int hz : kVoiceRatesHz) {
+    if (setting.value != std::to_string(hz)) continue;
+    value = hz;
+    return {};
+  }
+  return refuse(setting, "expected a sample rate, one of " + rates_up_to(kVoiceRatesHz.back()));
 }
 
 Status text(std::string& value, const Setting& setting) {
@@ -149,14 +158,8 @@ constexpr Setter kSetters[] = {
     {"greeting", [](Profile& p, const Setting& s) { return text(p.greeting, s); }},
     {"end_smooth_window_ms",
      [](Profile& p, const Setting& s) { return whole(p.end_smooth_window_ms, s, 500, 50'000); }},
-    {"rate_hz",
-     [](Profile& p, const Setting& s) {
-       return rate(p.rate_hz, s, {"8000", "12000", "16000", "24000", "32000", "44100", "48000"});
-     }},
-    {"play_rate_hz",
-     [](Profile& p, const Setting& s) {
-       return rate(p.play_rate_hz, s, {"8000", "16000", "24000", "32000", "48000", "64000"});
-     }},
+    {"rate_hz", [](Profile& p, const Setting& s) { return rate(p.rate_hz, s); }},
+    {"play_rate_hz", [](Profile& p, const Setting& s) { return rate(p.play_rate_hz, s); }},
     {"audio", [](Profile& p, const Setting& s) { return choose(p.audio, s, kAudio); }},
     {"policy", [](Profile& p, const Setting& s) { return choose(p.policy, s, kVoicePolicies); }},
     {"on_end", [](Profile& p, const Setting& s) { return choose(p.on_end, s, kEndPolicies); }},
@@ -294,6 +297,11 @@ Status finish_profile(Profile& profile) {
   }
   if (auto keys = check_keys(profile); !keys) return keys;
   if (is_tcp && !is_given(profile, "rate_hz")) profile.rate_hz = 8000;
+  if (is_tcp && profile.rate_hz > kAudiosocketRateMaxHz) {
+    return fail(fmt::format("{}: \"{}\": expected a sample rate of AudioSocket, one of {}",
+                            *profile.line_of("rate_hz"), profile.rate_hz,
+                            rates_up_to(kAudiosocketRateMaxHz)));
+  }
   if (profile.driver == VoiceDriverKind::l16 && !is_given(profile, "subprotocol")) {
     profile.subprotocol = "audio.jambonz.org";
   }

@@ -14,7 +14,7 @@ void EchoCanceller::Deleter::operator()(SpeexEchoState_* state) const {
 }
 
 Result<EchoCanceller> EchoCanceller::make(uint32_t rate_hz, std::chrono::milliseconds tail) {
-  constexpr uint32_t kRateMinHz = 8000, kRateMaxHz = 48000;
+  constexpr uint32_t kRateMinHz = 8000, kRateMaxHz = 64000;
   constexpr std::chrono::milliseconds kTailMax{1000};
   if (rate_hz < kRateMinHz || rate_hz > kRateMaxHz || tail < kFrame || tail > kTailMax) {
     return fail(fmt::format(

@@ -178,6 +178,25 @@ TEST_CASE("voice: one webhook needs no list, and what is none is refused") {
   CHECK(contains(error_of({"--config", file}), "relay.toml:2: voice.webhook: expected a string"));
 }
 
+TEST_CASE("voice profiles: every rate, in either direction") {
+  for (const int hz : kVoiceRatesHz) {
+    CAPTURE(hz);
+    const std::string rate = std::to_string(hz);
+    const VoiceConfig voice =
+        voice_of("[voice.raw]\ndriver = \"l16\"\nurl = \"ws://192.0.2.1/\"\nrate_hz = " + rate +
+                 "\nplay_rate_hz = " + rate + "\n");
+    REQUIRE(voice.profiles.size() == 1);
+    CHECK(voice.profiles[0].rate_hz == hz);
+    CHECK(voice.profiles[0].play_rate_hz == hz);
+    if (hz > kAudiosocketRateMaxHz) continue;
+    const VoiceConfig socket = voice_of(
+        "[voice.as]\ndriver = \"audiosocket\"\nurl = \"tcp://192.0.2.1:1\"\nrate_hz = " + rate +
+        "\n");
+    REQUIRE(socket.profiles.size() == 1);
+    CHECK(socket.profiles[0].rate_hz == hz);
+  }
+}
+
 TEST_CASE("voice profiles: what is refused") {
   const std::string good = "[voice.b]\ndriver = \"twilio\"\nurl = \"ws://192.0.2.1/\"\n";
   struct Case {
@@ -212,7 +231,16 @@ TEST_CASE("voice profiles: what is refused") {
        "[voice.b]\ndriver = \"openai\"\nurl = \"ws://x/\"\ndialect = \"v1\"\n",
        "the dialect is of another driver; expected openai"},
       {"half of a certificate", good + "key_file = \"/k\"\n", "expected certificate_file and"},
-      {"a rate of no telephone", "[voice.b]\nrate_hz = 9000\n", "\"9000\": expected a sample rate"},
+      {"a rate that is none", "[voice.b]\nrate_hz = 9000\n",
+       "relay.toml:2: voice.b.rate_hz: \"9000\": expected a sample rate, one of 8000, 12000, "
+       "16000, "
+       "24000, 32000, 44100, 48000, 64000"},
+      {"another one", "[voice.b]\nplay_rate_hz = 64001\n",
+       "relay.toml:2: voice.b.play_rate_hz: \"64001\": expected a sample rate, one of 8000, "},
+      {"a rate that AudioSocket has no type for",
+       "[voice.b]\nrate_hz = 64000\ndriver = \"audiosocket\"\nurl = \"tcp://192.0.2.1:1\"\n",
+       "relay.toml:2: voice.b.rate_hz: \"64000\": expected a sample rate of AudioSocket, one of "
+       "8000, 12000, 16000, 24000, 32000, 44100, 48000"},
       {"a name with a dot", "[voice.\"a b\"]\nurl = \"x\"\n",
        "\"a b\": expected a name of letters"},
       {"a parameter without a value", good + "parameters = [\"x\"]\n", "expected NAME=VALUE"},

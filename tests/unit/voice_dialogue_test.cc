@@ -56,6 +56,19 @@ struct Fixture {
     }
     CHECK(path.heard.push(std::move(packet)));
   }
+  // 20 ms of 400 Hz, which every rate has.
+  void say_tone(VoicePath& path, double amplitude) {
+    HeardPacket packet;
+    packet.arrival_ns = to_ns(now);
+    packet.ssrc = 1;
+    packet.sequence = (&path == near.get() ? near_sequence : far_sequence)++;
+    packet.payload_bytes = 160;
+    for (size_t i = 0; i < 160; ++i) {
+      const double sample = amplitude * std::sin(2 * M_PI * static_cast<double>(i) / 20);
+      packet.payload[i] = std::byte{g711::linear_to_mu(static_cast<int16_t>(sample))};
+    }
+    CHECK(path.heard.push(std::move(packet)));
+  }
   // The workers take a frame each; what the near one got is noted.
   void tick() {
     dialogue->run(now, upstream);
@@ -106,6 +119,34 @@ TEST_CASE("frames go up in the format of the driver") {
                                ? g711::mu_to_linear(f.upstream.g711.back()[40])
                                : g711::a_to_linear(f.upstream.g711.back()[40]);
     CHECK(std::abs(std::abs(sample) - 4000) < 300);
+  }
+}
+
+TEST_CASE("every rate goes up and comes down, with and without cancelling the echo") {
+  for (const int hz : kVoiceRatesHz) {
+    for (const auto echo_tail : {0ms, 128ms}) {
+      CAPTURE(hz);
+      CAPTURE(echo_tail.count());
+      VoiceDialogueSettings settings = replacing();
+      settings.up = {AudioFormat::Encoding::s16, hz, 1};
+      settings.echo_tail = echo_tail;
+      Fixture f(settings);
+      const auto frame_samples = static_cast<size_t>(hz / 50);
+      f.dialogue->play_samples(std::vector<int16_t>(frame_samples * 50, 6000), hz);
+      f.dialogue->end_of_reply();
+      for (int i = 0; i < 60; ++i) {
+        f.say_tone(*f.near, 4000);
+        f.tick();
+      }
+      REQUIRE(f.upstream.frames.size() >= 59);
+      CHECK(f.upstream.frames.back().size() == frame_samples);
+      const auto loudest =
+          std::max_element(f.upstream.frames[40].begin(), f.upstream.frames[40].end());
+      CHECK(*loudest > 2000);
+      REQUIRE(f.spoken.size() >= 49);
+      CHECK(f.spoken.size() <= 51);
+      CHECK(std::abs(f.spoken[25] - 6000) < 300);
+    }
   }
 }
 

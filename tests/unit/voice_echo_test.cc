@@ -110,7 +110,7 @@ TEST_CASE("echo is taken out, and who speaks over it is heard") {
   const Line lines[] = {
       {8000, 8000, 60ms, 0ms, false},   {8000, 16000, 120ms, 0ms, false},
       {8000, 16000, 120ms, 8ms, false}, {16000, 16000, 200ms, 8ms, true},
-      {8000, 24000, 80ms, 8ms, true},
+      {8000, 24000, 80ms, 8ms, true},   {8000, 64000, 80ms, 8ms, true},
   };
   for (const Line& line : lines) {
     CAPTURE(line.heard_hz);
@@ -132,6 +132,7 @@ TEST_CASE("echo is taken out, and who speaks over it is heard") {
 
 TEST_CASE("what does not fit is refused") {
   CHECK_FALSE(EchoCanceller::make(4000, 100ms));
+  CHECK_FALSE(EchoCanceller::make(64001, 100ms));
   CHECK_FALSE(EchoCanceller::make(8000, 10ms));
   CHECK_FALSE(EchoCanceller::make(8000, 1001ms));
   CHECK_FALSE(EchoFilter::make(0, 8000, 100ms));

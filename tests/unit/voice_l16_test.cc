@@ -81,6 +81,36 @@ TEST_CASE("l16: metadata first, then frames") {
   CHECK(stereo.frame() == Lines{"binary-audio 1280 bytes"});
 }
 
+TEST_CASE("l16: each rate is told, and 20 ms of it sent") {
+  for (const int hz : kVoiceRatesHz) {
+    CAPTURE(hz);
+    VoiceProfile profile;
+    profile.rate_hz = hz;
+    L16Dialogue dialogue(profile);
+    dialogue.driver->connected(dialogue.now);
+    CHECK(json::parse(dialogue.sink.sent.at(0))["sampleRate"] == hz);
+    dialogue.sink.take();
+    CHECK(dialogue.frame() == Lines{"binary-audio " + std::to_string(hz / 50 * 2) + " bytes"});
+    const std::array<uint8_t, 2> sample{1, 0};
+    CHECK(dialogue.hear(sample) == Lines{"play 1 samples at " + std::to_string(hz)});
+    CHECK(dialogue.hear(play_audio("wav", wav(1, 1, static_cast<uint32_t>(hz), "ab"), 0))[0] ==
+          "play 1 samples at " + std::to_string(hz));
+  }
+}
+
+TEST_CASE("audiosocket: each rate has its type of record") {
+  const std::string types{0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16};
+  for (size_t i = 0; i < types.size(); ++i) {
+    CAPTURE(kVoiceRatesHz[i]);
+    VoiceProfile profile;
+    profile.rate_hz = kVoiceRatesHz[i];
+    AudiosocketDialogue dialogue(profile);
+    const size_t bytes = static_cast<size_t>(profile.rate_hz) / 50 * 2;
+    CHECK(dialogue.frame() == Lines{"binary-audio " + std::to_string(bytes + 3) + " bytes"});
+    CHECK(dialogue.sink.sent.back()[0] == types[i]);
+  }
+}
+
 TEST_CASE("l16: audio cut anywhere is whole again") {
   VoiceProfile profile;
   profile.play_rate_hz = 24000;
