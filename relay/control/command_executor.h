@@ -32,6 +32,10 @@ class CommandExecutor {
   // `command` is one command without cookie and line end. The reply is complete, without cookie,
   // and ends in exactly one line end.
   virtual std::string execute(std::string_view command, const CommandOrigin& origin) = 0;
+  // Commands in between are executed at once, but what they set off in other threads may begin as
+  // late as end_burst(), which comes before their replies leave.
+  virtual void begin_burst() {}
+  virtual void end_burst() {}
   // A retransmission was answered from the reply cache.
   virtual void count_duplicate() = 0;
 };

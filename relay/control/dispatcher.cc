@@ -47,7 +47,7 @@ SessionLimits to_session_limits(const RuntimeConfig& config) {
 }
 
 Dispatcher::Dispatcher(const StartupConfig& config, SessionManager& sessions,
-                       const ForwardingPlane& plane, const Clock& clock,
+                       ForwardingPlane& plane, const Clock& clock,
                        const ControlCounters* control, Recorder* recorder)
     : plane_(plane),
       clock_(clock),

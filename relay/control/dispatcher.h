@@ -19,11 +19,13 @@ class Dispatcher final : public CommandExecutor {
  public:
   // All outlive the dispatcher. `control` is what `J stats` shows of the control sockets; without a
   // recorder R fails.
-  Dispatcher(const StartupConfig& config, SessionManager& sessions, const ForwardingPlane& plane,
+  Dispatcher(const StartupConfig& config, SessionManager& sessions, ForwardingPlane& plane,
              const Clock& clock, const ControlCounters* control = nullptr,
              Recorder* recorder = nullptr);
 
   std::string execute(std::string_view command, const CommandOrigin& origin) override;
+  void begin_burst() override { plane_.cork(); }
+  void end_burst() override { plane_.uncork(); }
   void count_duplicate() override { ++counters_.duplicates; }
 
   // From now on there is M3; `events` outlives the dispatcher.
@@ -43,7 +45,7 @@ class Dispatcher final : public CommandExecutor {
   std::string reply_to(std::string_view command, bool& succeeded);
   void measure_rate(Duration at_least);
 
-  const ForwardingPlane& plane_;
+  ForwardingPlane& plane_;
   const Clock& clock_;
   CommandCounters counters_;
   double packets_per_second_ = 0;

@@ -145,8 +145,13 @@ uint64_t Worker::post(Post&& post) {
     wake();
     std::this_thread::sleep_for(std::chrono::microseconds(100));
   }
-  wake();
+  if (!corked_) wake();
   return ++posted_;
+}
+
+void Worker::uncork() {
+  corked_ = false;
+  if (!posts_.empty()) wake();
 }
 
 // One eventfd write for all posts the worker has not looked at.
@@ -174,7 +179,8 @@ void Worker::run() {
     }
     finish_batch();
     if (next_due_ != Instant::max()) call_timed();
-    if (posted) more_posts = take_posts();
+    // serve() may have put off a packet for a post that nobody has woken us for so far.
+    if (posted || !posts_.empty()) more_posts = take_posts();
   }
 }
 

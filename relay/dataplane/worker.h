@@ -59,6 +59,9 @@ class Worker final : private PacketSender {
   uint64_t post_remove(FlowGroup& group);
   uint64_t post_copy_stream(FlowGroup& group, LegId leg, RtpStreamState& to);
   uint64_t post_resume_stream(FlowGroup& group, LegId leg, const RtpStreamState& from);
+  // Posts in between leave the thread asleep until uncork(), unless the ring is full.
+  void cork() { corked_ = true; }
+  void uncork();
   void stop();
   // Runs before everything that has no realtime priority; 1 (lowest) to 99. Refused without
   // CAP_SYS_NICE or room in RLIMIT_RTPRIO.
@@ -136,6 +139,7 @@ class Worker final : private PacketSender {
   std::atomic<bool> woken_{false};
   SpscRing<Post> posts_;
   uint64_t posted_ = 0;  // control thread
+  bool corked_ = false;  // control thread
   std::atomic<uint64_t> processed_{0};
 
   uint64_t round_ = 1;                 // of epoll_wait

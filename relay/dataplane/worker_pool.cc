@@ -91,6 +91,14 @@ bool WorkerPool::settled(const PlaneTicket& ticket) const {
   return workers_[ticket.plane_index]->processed() >= ticket.sequence;
 }
 
+void WorkerPool::cork() {
+  for (const auto& worker : workers_) worker->cork();
+}
+
+void WorkerPool::uncork() {
+  for (const auto& worker : workers_) worker->uncork();
+}
+
 PlaneTicket WorkerPool::copy_stream(FlowGroup& group, LegId leg, RtpStreamState& to) {
   return {group.plane_index, workers_[group.plane_index]->post_copy_stream(group, leg, to)};
 }

@@ -34,6 +34,8 @@ class WorkerPool final : public ForwardingPlane {
   PlaneTicket update(FlowGroup& group, const FlowGroupSpec& spec) override;
   PlaneTicket remove(FlowGroup& group) override;
   bool settled(const PlaneTicket& ticket) const override;
+  void cork() override;
+  void uncork() override;
   PlaneTicket copy_stream(FlowGroup& group, LegId leg, RtpStreamState& to) override;
   PlaneTicket resume_stream(FlowGroup& group, LegId leg, const RtpStreamState& from) override;
   FlowPath path_of(const FlowGroup&, LegId, Component) const override {

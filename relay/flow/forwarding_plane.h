@@ -50,6 +50,11 @@ class ForwardingPlane {
   virtual PlaneTicket remove(FlowGroup& group) = 0;
   virtual bool settled(const PlaneTicket& ticket) const = 0;
 
+  // From cork() to uncork() the plane's threads need not hear of a call; then they do of all at
+  // once. A burst of commands wakes each thread once so. Who waits for a ticket calls uncork().
+  virtual void cork() {}
+  virtual void uncork() {}
+
   // Hand a leg's RTP analysis out, and take it back after another plane has carried it on. The
   // state outlives the ticket.
   virtual PlaneTicket copy_stream(FlowGroup& group, LegId leg, RtpStreamState& to) = 0;

@@ -29,8 +29,8 @@ void Graveyard::add(std::shared_ptr<void> part, const PlaneTicket& ticket) {
   graves_.push_back({ticket, nullptr, std::move(part)});
 }
 
-void Graveyard::sweep() {
-  for (auto grave = graves_.begin(); grave != graves_.end();) {
+void Graveyard::sweep(size_t at_most) {
+  for (auto grave = graves_.begin(); grave != graves_.end() && at_most > 0; --at_most) {
     if (!has_settled(*grave)) {
       ++grave;
       continue;

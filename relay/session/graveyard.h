@@ -33,7 +33,10 @@ class Graveyard {
   // Called for each ended session before it is freed.
   void on_settled(SettledCallback callback) { settled_callback_ = std::move(callback); }
   // Lets go of what has settled.
-  void sweep();
+  void sweep() { sweep(graves_.size()); }
+  // Of a few, to be called for each that is added: a plane that has lagged is caught up with, and
+  // nobody waits for the sockets of many to be closed.
+  void sweep_oldest() { sweep(kOldest); }
   // At the very end: what a plane still holds must not be freed under it, so it is left to the
   // process's exit.
   void abandon();
@@ -42,11 +45,13 @@ class Graveyard {
   const EndedTotals& totals() const { return totals_; }
 
  private:
+  static constexpr size_t kOldest = 4;
   struct Grave {
     PlaneTicket ticket;
     std::unique_ptr<Session> session;
     std::shared_ptr<void> part;
   };
+  void sweep(size_t at_most);
   bool has_settled(const Grave& grave) const;
   void add_up(const Session& session);
 

@@ -37,6 +37,8 @@ class Offloader final : public ForwardingPlane {
   PlaneTicket update(FlowGroup& group, const FlowGroupSpec& spec) override;
   PlaneTicket remove(FlowGroup& group) override;
   bool settled(const PlaneTicket& ticket) const override { return slow_path_.settled(ticket); }
+  void cork() override { slow_path_.cork(); }
+  void uncork() override { slow_path_.uncork(); }
   PlaneTicket copy_stream(FlowGroup& group, LegId leg, RtpStreamState& to) override;
   PlaneTicket resume_stream(FlowGroup& group, LegId leg, const RtpStreamState& from) override;
   FlowPath path_of(const FlowGroup& group, LegId leg, Component component) const override;

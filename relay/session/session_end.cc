@@ -11,7 +11,6 @@
 namespace relay {
 namespace {
 
-constexpr size_t kSweepAtOnceMax = 64;
 constexpr size_t kRemoveAllStep = 256;
 
 bool has_answer(const Session& session, std::string_view tag) {
@@ -191,7 +190,7 @@ void SessionManager::end(Session& session, SessionEnd how) {
   const PlaneTicket ticket = plane_.remove(*session.flows);
   end_forks_of(session, ticket);
   graveyard_.add(table_.take(session), ticket);
-  if (graveyard_.size() <= kSweepAtOnceMax) graveyard_.sweep();
+  graveyard_.sweep_oldest();
 }
 
 void SessionManager::remove_all(SessionEnd how) {

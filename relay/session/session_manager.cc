@@ -294,6 +294,7 @@ void SessionManager::resurrect(Session& session) {
 
 tl::expected<PortPair, PoolFailure> SessionManager::open_ports(const IpAddress& local) {
   auto ports = ports_.open(local);
+  if (!ports) plane_.uncork();
   for (int i = 0; i < kSettleTries && !ports && ports.error().exhausted; ++i) {
     // What has been deleted goes first, then what is only kept for a late fork branch.
     if (graveyard_.empty() && !evict_oldest_lingering()) break;

@@ -42,7 +42,8 @@ class FakePlane final : public ForwardingPlane {
 
   std::function<void(const char*)> on_call;
   std::function<void()> before_settled;  // is asked
-  bool can_tell_copies = true;           // the kernel says SO_RCVMARK
+  bool corked = false;
+  bool can_tell_copies = true;  // the kernel says SO_RCVMARK
 
   void install(FlowGroup& group, const FlowGroupSpec& spec) override {
     RELAY_ASSERT(installed_.insert(&group).second);
@@ -56,6 +57,8 @@ class FakePlane final : public ForwardingPlane {
     RELAY_ASSERT(installed_.erase(&group) == 1);
     return post("remove", [] {});
   }
+  void cork() override { corked = true; }
+  void uncork() override { corked = false; }
   bool settled(const PlaneTicket& ticket) const override {
     if (before_settled) before_settled();
     return ticket.sequence <= settled_;

@@ -221,6 +221,50 @@ TEST_CASE("more posts than the ring holds make the caller wait, and lose nothing
   remove_and_settle(*pool, call);
 }
 
+TEST_CASE("a corked pool's posts reach the workers when it is uncorked") {
+  auto pool = start_pool(2);
+  std::vector<std::unique_ptr<Call>> calls;
+  pool->cork();
+  for (int i = 0; i < 4; ++i) {
+    calls.push_back(std::make_unique<Call>());
+    pool->install(*calls.back()->group, calls.back()->spec);
+  }
+  const PlaneTicket last = pool->update(*calls[0]->group, calls[0]->spec);
+  std::this_thread::sleep_for(20ms);
+  CHECK_FALSE(pool->settled(last));
+  pool->uncork();
+  for (auto& call : calls) REQUIRE(call->pass(LegId::caller, kRtp, rtp_packet({})));
+  CHECK(eventually([&] { return pool->settled(last); }));
+  for (auto& call : calls) remove_and_settle(*pool, *call);
+}
+
+TEST_CASE("a full ring wakes the worker of a corked pool") {
+  auto pool = start_pool(1);
+  Call call;
+  pool->cork();
+  pool->install(*call.group, call.spec);
+  PlaneTicket ticket;
+  for (int i = 0; i < 2000; ++i) ticket = pool->update(*call.group, call.spec);
+  pool->uncork();
+  CHECK(eventually([&] { return pool->settled(ticket); }));
+  remove_and_settle(*pool, call);
+}
+
+TEST_CASE("a packet that waits for a post is not kept by the cork") {
+  auto pool = start_pool(1);
+  Call call;
+  FlowGroupSpec incomplete = call.spec;
+  incomplete.complete = false;
+  pool->install(*call.group, incomplete);
+  const PlaneTicket ticket = pool->update(*call.group, incomplete);
+  REQUIRE(eventually([&] { return pool->settled(ticket); }));
+  pool->cork();
+  pool->update(*call.group, call.spec);
+  REQUIRE(call.pass(LegId::callee, kRtp, rtp_packet({})));
+  pool->uncork();
+  remove_and_settle(*pool, call);
+}
+
 TEST_CASE("a flooded port does not hold up another call on the same thread") {
   auto pool = start_pool(1);
   Call flooded, quiet;

@@ -146,6 +146,14 @@ TEST_CASE("parallel fork: the only branch heard of is rejected, another answers 
   }
 }
 
+TEST_CASE("a burst of commands corks the plane") {
+  RelayFixture relay;
+  relay.dispatcher.begin_burst();
+  CHECK(relay.plane.corked);
+  relay.dispatcher.end_burst();
+  CHECK_FALSE(relay.plane.corked);
+}
+
 TEST_CASE("a session that lingers takes no media and is gone after the grace time") {
   RelayFixture relay;
   relay.ask("U par@a 192.0.2.1 4000 fromA;1");

@@ -19,6 +19,14 @@ const Endpoint kElsewhere = endpoint("203.0.113.77", 7700);
 
 }  // namespace
 
+TEST_CASE("the slow path is corked with the offloader") {
+  OffloadFixture fixture;
+  fixture.offloader.cork();
+  CHECK(fixture.slow.corked);
+  fixture.offloader.uncork();
+  CHECK_FALSE(fixture.slow.corked);
+}
+
 TEST_CASE("a flow goes into the kernel when nothing but forwarding is left to do") {
   struct Case {
     std::string description;

@@ -202,6 +202,42 @@ TEST_CASE("without ports, what is only waiting to be closed is waited for") {
   CHECK(relay.lookup("second").error().why == Refusal::no_ports_for_leg);
 }
 
+TEST_CASE("a plane that is to be waited for is uncorked first") {
+  Relay relay(limits(60, 60), settings(30003));
+  relay.complete("cid");
+  relay.plane.hold_tickets();
+  relay.plane.cork();
+  relay.sessions.remove("cid", "ft", std::nullopt, false);
+  CHECK(relay.plane.corked);
+  relay.plane.before_settled = [&] {
+    if (!relay.plane.corked) relay.plane.settle_at_once();
+  };
+  CHECK(relay.update("next"));
+}
+
+TEST_CASE("ends that the plane is late to let go of are caught up with a few at a time") {
+  Relay relay;
+  relay.plane.hold_tickets();
+  constexpr size_t kLate = 200;
+  for (size_t i = 0; i < kLate; ++i) {
+    relay.complete(std::to_string(i));
+    relay.sessions.remove(std::to_string(i), "ft", std::nullopt, false);
+  }
+  CHECK(relay.sessions.unsettled() == kLate);
+  relay.plane.settle_at_once();
+  size_t ends = 0;
+  for (size_t left = kLate; left > 1; ++ends) {
+    relay.complete("more");
+    relay.sessions.remove("more", "ft", std::nullopt, false);
+    const size_t now_left = relay.sessions.unsettled();
+    CHECK(left - now_left <= 8);
+    left = now_left;
+  }
+  CHECK(ends < kLate);
+  relay.sessions.expire();
+  CHECK(relay.sessions.ports().taken() == 0);
+}
+
 TEST_CASE("sessions kept for a late fork branch give way when ports run out") {
   Relay relay(limits(60, 60), settings(30003));
   relay.complete("cid");
