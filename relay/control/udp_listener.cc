@@ -147,7 +147,7 @@ void UdpListener::answer(const Datagram& datagram) {
     return;
   }
   const ReplyCacheKey key{settings_.index, *origin.peer, scope_of(datagram.peer), cookie, command};
-  if (const std::string* stored = cache_.find(key, now)) {
+  if (const auto stored = cache_.find(key, now)) {
     ++counters_.reply_cache_hits;
     executor_.count_duplicate();
     send_reply(datagram, *stored);
@@ -166,7 +166,7 @@ void UdpListener::answer(const Datagram& datagram) {
     framed += kReplyTooLong;
   }
   send_reply(datagram, framed);
-  counters_.reply_cache_evictions += cache_.insert(key, std::move(framed), now);
+  counters_.reply_cache_evictions += cache_.insert(key, framed, now);
 }
 
 // A reply the kernel does not take now is dropped: the client asks again and gets the stored one.

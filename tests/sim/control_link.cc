@@ -61,23 +61,23 @@ void ControlLink::transmit(size_t proxy, const std::string& cookie) {
   queue_.after(1s, [this, proxy, cookie] { transmit(proxy, cookie); });
 }
 
-// What UdpListener does between recvmsg and sendmsg.
+// What UdpListener does with one datagram.
 void ControlLink::on_request(const Endpoint& peer, const Packet& packet) {
   const std::string text = to_text(packet);
   const auto [cookie, command] = ctlproto::split_cookie(text);
   const ReplyCacheKey key{0, peer, 0, cookie, command};
-  if (const std::string* stored = cache_.find(key, queue_.now())) {
+  if (const auto stored = cache_.find(key, queue_.now())) {
     ++repeated_;
     relay_.executor().count_duplicate();
-    network_.send(kControl, peer, to_packet(*stored));
+    network_.send(kControl, peer, to_packet(std::string(*stored)));
     return;
   }
   ++executed_;
   const std::string reply = relay_.executor().execute(command, {peer, kControl});
   observer_(std::string(command), reply);
-  std::string framed = std::string(cookie) + " " + reply;
+  const std::string framed = std::string(cookie) + " " + reply;
   network_.send(kControl, peer, to_packet(framed));
-  cache_.insert(key, std::move(framed), queue_.now());
+  cache_.insert(key, framed, queue_.now());
 }
 
 void ControlLink::on_response(size_t proxy, const Packet& packet) {
