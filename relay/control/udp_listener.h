@@ -2,14 +2,14 @@
 // Control thread only.
 #pragma once
 
-#include <array>
+#include <span>
 #include <string>
-#include <string_view>
 
 #include "relay/base/endpoint.h"
 #include "relay/base/unique_fd.h"
 #include "relay/control/command_executor.h"
 #include "relay/control/control_counters.h"
+#include "relay/control/datagram_burst.h"
 #include "relay/control/event_loop.h"
 #include "relay/control/reply_cache.h"
 
@@ -30,29 +30,20 @@ class UdpListener {
   int descriptor() const { return settings_.socket.get(); }
 
  private:
-  // Kamailio and OpenSIPS connect their sockets: a reply that leaves from another address than
-  // the one asked is never seen.
-  struct Datagram {
-    SocketAddress peer;
-    Endpoint local;
-    unsigned reply_interface = 0;  // 0: routing decides
-    std::string_view text;
-  };
-
   void on_readable();
-  bool receive_one();
-  void read_ancillary(msghdr& message, Datagram& datagram);
-  void answer(const Datagram& datagram);
-  void send_reply(const Datagram& datagram, std::string_view reply);
+  void answer(std::span<const ControlDatagram> burst);
+  void answer(const ControlDatagram& datagram, Instant now);
+  void send_replies();
 
   Settings settings_;
   CommandExecutor& executor_;
   ReplyCache& cache_;
   ControlCounters& counters_;
   const Clock& clock_;
-  Endpoint bound_;
-  uint32_t lost_in_kernel_ = 0;  // the kernel's running count
-  std::array<char, 8192> buffer_;
+  const Endpoint bound_;
+  DatagramReader reader_;
+  ReplySender replies_;
+  std::string framed_;  // the reply at hand
   FdEvent readable_;
 };
 

@@ -13,6 +13,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "relay/base/assert.h"
@@ -27,6 +28,7 @@ class ScriptedExecutor final : public CommandExecutor {
  public:
   std::string execute(std::string_view command, const CommandOrigin& origin) override {
     commands.emplace_back(command);
+    if (on_event) on_event(command);
     origins.push_back(origin);
     if (command.empty() || command.find('\0') != command.npos) return "E5\n";
     if (command == "V") return "20040107\n";
@@ -36,7 +38,16 @@ class ScriptedExecutor final : public CommandExecutor {
       return std::string(std::stoul(std::string(command.substr(5))), 'x') + "\n";
     return "E0\n";
   }
+  void begin_burst() override {
+    if (!std::exchange(in_burst, true) && on_event) on_event("(");
+  }
+  void end_burst() override {
+    if (std::exchange(in_burst, false) && on_event) on_event(")");
+  }
   void count_duplicate() override { ++duplicates; }
+
+  bool in_burst = false;
+  std::function<void(std::string_view)> on_event;  // a command, or `(` and `)` around a burst
 
   std::vector<std::string> commands;
   std::vector<CommandOrigin> origins;

@@ -1,6 +1,8 @@
 #include <doctest/doctest.h>
 #include <poll.h>
 
+#include <algorithm>
+
 #include "control_fixture.h"
 
 namespace relay {
@@ -178,6 +180,87 @@ TEST_CASE("the start-up probes of many workers are all answered") {
   }
   CHECK(fixture.counters.datagrams_received == 256);
   CHECK(fixture.counters.datagrams_lost == 0);
+}
+
+TEST_CASE("commands that wait are executed in order, and answered once others know of them") {
+  using Lines = std::vector<std::string>;
+  struct Case {
+    std::string description;
+    Lines datagrams;
+    Lines seen;
+  };
+  const std::vector<Case> cases = {
+      {"one", {"1 V"}, {"(", "V", ")", "1 20040107"}},
+      {"three", {"1 U", "2 L", "3 V"}, {"(", "U", "L", "V", ")", "1 E0", "2 E0", "3 20040107"}},
+      {"retransmissions behind the command itself",
+       {"1 U", "1 U", "2 D", "1 U"},
+       {"(", "U", "D", ")", "1 E0", "1 E0", "2 E0", "1 E0"}},
+      {"error replies are passed over",
+       {"1 E3", "2 V", "3 E3", "4 L"},
+       {"(", "V", "L", ")", "2 20040107", "4 E0"}},
+      {"what may take long begins when the others are answered",
+       {"1 U", "2 echo list", "3 V"},
+       {"(", "U", ")", "1 E0", "echo list", "V", "2 list", "3 20040107"}},
+      {"what has taken long is not waited for",
+       {"1 U", "2 U slow", "3 V"},
+       {"(", "U", "U slow", ")", "1 E0", "2 E0", "(", "V", ")", "3 20040107"}},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(c.description);
+    Fixture fixture({ip_socket(ControlKind::udp, "127.0.0.1")});
+    Client client = Client::udp(endpoint("127.0.0.1", fixture.port()));
+    Lines seen;
+    const auto collect = [&] {
+      while (auto reply = client.receive()) seen.push_back(reply->substr(0, reply->size() - 1));
+      return seen.size() >= c.seen.size();
+    };
+    fixture.executor.on_event = [&](std::string_view event) {
+      collect();
+      seen.emplace_back(event);
+      if (event.ends_with("slow")) fixture.clock.advance(std::chrono::milliseconds(1));
+    };
+    for (const std::string& datagram : c.datagrams) CHECK(client.send(datagram));
+    CHECK(fixture.wait(collect));
+    CHECK(seen == c.seen);
+  }
+}
+
+TEST_CASE("more than a burst's datagrams and replies are all taken and sent") {
+  Fixture fixture({ip_socket(ControlKind::udp, "127.0.0.1")});
+  Client client = Client::udp(endpoint("127.0.0.1", fixture.port()));
+  std::string expected;
+  for (size_t i = 0; i < 200; ++i) {
+    const std::string cookie = std::to_string(i);
+    CHECK(client.send(cookie + " U"));
+    expected += cookie + " E0\n";
+  }
+  CHECK(fixture.wait_received(client, expected.size()));
+  CHECK(client.received() == expected);
+}
+
+TEST_CASE("a reply that the kernel does not take costs no other one") {
+  const UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  UniqueFd receiver(::socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  const SocketAddress any_port = to_socket_address(endpoint("127.0.0.1", 0));
+  REQUIRE(::bind(receiver.get(), any_port.get(), any_port.length) == 0);
+  const ReplyPath there{name_of(receiver.get()), endpoint("127.0.0.1", 0)};
+  const ReplyPath nowhere{any_port, there.local};  // nobody has port 0
+  Client client(std::move(receiver));
+  ReplySender replies;
+  std::string expected;
+  for (const std::string taken : {"0100110", "0", "101", "1111111111111111"}) {
+    CAPTURE(taken);
+    for (const char is_taken : taken) {
+      REQUIRE_FALSE(replies.full());
+      replies.add(is_taken == '1' ? there : nowhere, std::string(1, is_taken));
+      if (is_taken == '1') expected += is_taken;
+    }
+    CHECK(replies.send(socket.get(), "test") ==
+          static_cast<size_t>(std::ranges::count(taken, '0')));
+    CHECK(replies.empty());
+    client.collect();
+    CHECK(client.received() == expected);
+  }
 }
 
 TEST_CASE("what the kernel had to drop is counted") {
