@@ -37,13 +37,12 @@ int64_t EchoFilter::position_of(Instant at) const {
 }
 
 void EchoFilter::said(Instant at, std::span<const int16_t> samples) {
-  // Packets leave on a grid of 20 ms, a little late at times: a canceller that has learnt the delay
-  // needs the next talk spurt at the same one.
+  // By the schedule it goes on where the last frame ended, but for a few samples of the
+  // resampler's.
   const int64_t jump = position_of(at) - said_until_;
-  const int64_t half = frame_samples_ / 2;
-  const int64_t frames = (jump + (jump < 0 ? -half : half)) / frame_samples_;
-  said_until_ += said_until_ == 0 ? jump : frames * frame_samples_;
-  const int64_t silence = std::clamp<int64_t>(frames * frame_samples_, 0, std::ssize(ring_));
+  const bool goes_on = std::abs(jump) < frame_samples_ / 4;
+  const int64_t silence = goes_on ? 0 : std::clamp<int64_t>(jump, 0, std::ssize(ring_));
+  if (!goes_on) said_until_ += jump;
   for (int64_t i = said_until_ - silence; i < said_until_; ++i) {
     ring_[static_cast<size_t>(i % std::ssize(ring_))] = 0;
   }

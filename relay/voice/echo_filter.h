@@ -1,9 +1,9 @@
 // Finds the echo of what the relay says to a party in what comes from it: lays out in time what was
 // said, and cancels it. Voice thread.
 //
-// Packets leave and frames are handed out every 20 ms, each with a jitter of its own, while the
-// canceller needs both at a constant distance. So both are laid end to end, and only a jump larger
-// than any jitter is taken for one.
+// Frames are handed out every 20 ms with a jitter of their own, while the canceller needs them at a
+// constant distance from what was said. So they are laid end to end, and only a jump larger than
+// any jitter is taken for one. What was said lies where its timestamps put it.
 #pragma once
 
 #include <chrono>
@@ -24,7 +24,7 @@ class EchoFilter {
   static Result<EchoFilter> make(uint32_t said_rate_hz, uint32_t heard_rate_hz,
                                  std::chrono::milliseconds tail);
 
-  // A frame of 20 ms was sent at `at`.
+  // A frame of 20 ms was sent; its timestamp stands for `at`, by which a receiver plays it.
   void said(Instant at, std::span<const int16_t> samples);
   // The frame of 20 ms that was handed out at `at`, all packets sent until then being told of.
   void cancel(Instant at, std::span<int16_t> frame);

@@ -55,11 +55,12 @@ struct VoicePath {
   std::atomic<uint32_t> epoch{0};
 
   // The worker writes.
-  std::atomic<uint64_t> frames_taken{0};  // out of `spoken`, sent or discarded
-  Counter frames_spoken;                  // sent
-  Counter frames_discarded;               // of an earlier epoch
-  Counter heard_dropped;                  // the ring was full, or the payload too large
-  std::atomic<int64_t> last_spoken_ns{0};
+  std::atomic<uint64_t> frames_taken{0};   // out of `spoken`, sent or discarded
+  Counter frames_spoken;                   // sent
+  Counter frames_discarded;                // of an earlier epoch
+  Counter heard_dropped;                   // the ring was full, or the payload too large
+  std::atomic<int64_t> last_spoken_ns{0};  // when the last one was sent
+  std::atomic<int64_t> last_slot_ns{0};    // the time of its timestamp: up to a lead later
 };
 
 }  // namespace relay

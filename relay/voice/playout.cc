@@ -201,7 +201,7 @@ uint64_t Playout::spoken_position() const {
 
 void Playout::look_at_sent() {
   const size_t ahead = static_cast<size_t>(frames_ahead());
-  const Instant newest = from_ns(path_->last_spoken_ns.load(std::memory_order_relaxed));
+  const Instant newest = from_ns(path_->last_slot_ns.load(std::memory_order_relaxed));
   while (sent_.size() > ahead) {
     const auto later = static_cast<int64_t>(sent_.size() - ahead - 1);
     if (on_sent_) on_sent_(newest - later * kFrame, sent_.front().samples);

@@ -53,7 +53,8 @@ class Playout {
   // As pump(), but makes exactly one frame, whether or not the endpoint speaks.
   void pump_mixed(Instant now, const Mix& mix, const OnMark& on_mark);
 
-  // Is told of each frame that the worker has sent, and when, at the next pump() or look_at_sent().
+  // Is told of each frame that the worker has sent, and of the time its timestamp stands for, at
+  // the next pump() or look_at_sent().
   using OnSent = std::function<void(Instant at, std::span<const int16_t> samples)>;
   void on_sent(OnSent on_sent) { on_sent_ = std::move(on_sent); }
   void look_at_sent();

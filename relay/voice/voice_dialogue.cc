@@ -189,11 +189,14 @@ void VoiceDialogue::measure_speech() {
   const VoicePath& path = *settings_.near.path;
   const uint64_t spoken = path.frames_spoken.get();
   if (spoken == frames_spoken_) return;
+  const auto later = static_cast<int64_t>(spoken - frames_spoken_ - 1);
   frames_spoken_ = spoken;
-  const Instant at = from_ns(path.last_spoken_ns.load(std::memory_order_relaxed));
-  if (given_while_idle_) measures_.down.add(at - *given_while_idle_);
-  if (given_while_idle_ && last_voiced_) measures_.turn.add(at - *last_voiced_);
-  if (given_while_idle_) last_voiced_.reset();
+  if (!given_while_idle_) return;
+  const Instant newest = from_ns(path.last_spoken_ns.load(std::memory_order_relaxed));
+  const Instant first = newest - later * kVoiceFrame;
+  measures_.down.add(first - *given_while_idle_);
+  if (last_voiced_) measures_.turn.add(first - *last_voiced_);
+  last_voiced_.reset();
   given_while_idle_.reset();
 }
 

@@ -14,6 +14,9 @@ namespace {
 constexpr Duration kFrame = std::chrono::milliseconds(20);
 // A thread that was held up this long goes on from now instead of catching up in a burst.
 constexpr Duration kResync = std::chrono::milliseconds(60);
+// What the other party has sent may reach this far ahead: a packet of 60 ms that was early. Beyond
+// that its clock has jumped, and ours is gone by.
+constexpr Duration kAheadMax = std::chrono::milliseconds(100);
 constexpr size_t kHeaderBytes = 12;
 constexpr uint8_t kReceiverReport = 201;
 constexpr uint64_t kNtpEpochOffset = 2'208'988'800;  // 1900 to 1970
@@ -31,6 +34,12 @@ uint32_t units(Duration time, uint32_t clock_rate_hz) {
                                clock_rate_hz / 1'000'000);
 }
 
+// Rounded up, so that units() of it are no fewer.
+Duration time_of(uint32_t units, uint32_t clock_rate_hz) {
+  return std::chrono::microseconds((uint64_t{units} * 1'000'000 + clock_rate_hz - 1) /
+                                   clock_rate_hz);
+}
+
 }  // namespace
 
 VoiceSource::VoiceSource(VoiceId id, std::shared_ptr<VoicePath> path, VoiceStreamFormat format,
@@ -39,42 +48,80 @@ VoiceSource::VoiceSource(VoiceId id, std::shared_ptr<VoicePath> path, VoiceStrea
       path_(std::move(path)),
       format_(std::move(format)),
       other_party_(other_party),
+      // What the voice thread mixes comes by a clock: early, there would only be less of a buffer.
+      lead_max_(other_party == OtherParty::mixed_in ? Duration{} : kLead),
       ssrc_(beginning.random_ssrc),
       sequence_(beginning.random_sequence),
       timestamp_(beginning.random_timestamp) {}
 
-// A party that has been hearing the other one goes on hearing the same stream.
 void VoiceSource::start(const RtpStreamState& other, SequenceShift& shift, Instant now) {
   shift_ = &shift;
-  began_ = next_frame_ = now;
+  began_ = slot_ = now;
+  covered_until_ = timestamp_;
   next_report_ = now + kReportInterval;
   if (other.ssrc_known == 0 || other.run_open == 0) return;
   const RtpJitterState& newest = other.jitter[other.newest_jitter % kRtpJitterStates];
   const bool same_clock = rtp_clock_rate(other.payload_type_last) == format_.clock_rate_hz;
   if (newest.used == 0 || newest.ssrc != other.ssrc_last || !same_clock) return;
+  continue_stream(other, newest, now);
+}
+
+// A party that has been hearing the other one goes on hearing the same stream.
+void VoiceSource::continue_stream(const RtpStreamState& other, const RtpJitterState& newest,
+                                  Instant now) {
   ssrc_ = other.ssrc_last;
-  shift.turn_to(ssrc_);
+  shift_->turn_to(ssrc_);
   continued_sequence_ = static_cast<uint16_t>(other.run_highest);
-  sequence_ = static_cast<uint16_t>(*continued_sequence_ + 1 + shift.offset);
+  sequence_ = static_cast<uint16_t>(*continued_sequence_ + 1 + shift_->offset);
   const Duration since = now - from_ns(static_cast<int64_t>(newest.arrival_ns));
   timestamp_ = newest.timestamp + units(since, format_.clock_rate_hz);
+  covered_until_ = newest.timestamp + frame_units();
+  other_ssrc_ = ssrc_;
+  other_sequence_ = *continued_sequence_;
+  other_timestamp_ = newest.timestamp;
+  passing_ = other_party_ == OtherParty::muted && since < kResync;
 }
 
 Instant VoiceSource::play(Instant now, SourceOutput& output) {
-  if (now - next_frame_ > kResync) next_frame_ = now;
-  if (take_frame(frame_, now)) {
-    const bool marker = frame_.starts_talk_spurt || !is_speaking(now);
-    speak(frame_.payload.data(), frame_.payload_bytes, marker, output);
-    spoke_ = true;
-    last_spoken_ = now;
-    path_->frames_spoken.add();
-  } else if (!format_.idle_payloads.empty() && (other_party_ != OtherParty::muted || !passing_)) {
-    const auto& payload = format_.idle_payloads[idle_index_++ % format_.idle_payloads.size()];
-    speak(payload.data(), payload.size(), packets_sent_ == 0, output);
+  find_slot(now);
+  const bool is_early = now < slot_ - lead_;
+  const bool speaks = take_frame(frame_, now);
+  if (speaks) {
+    speak_frame(now, is_early, output);
+  } else if (!is_early) {
+    speak_idle(output);
   }
   if (now >= next_report_ && packets_sent_ > 0) report(now, output);
-  next_frame_ += kFrame;
-  return next_frame_;
+  if (speaks || !is_early) slot_ += kFrame;
+  const Instant early = slot_ - lead_max_;
+  if (speaks || now >= early) return slot_ - lead_;
+  // What the other party's packet covers is no reason to look less often.
+  return passing_ ? std::min(early, now + kLead) : early;
+}
+
+void VoiceSource::find_slot(Instant now) {
+  if (now - slot_ > kResync) {
+    slot_ = now;
+    lead_ = {};
+  }
+  slot_ += time_of(covered_from(timestamp_at(slot_)), format_.clock_rate_hz);
+}
+
+void VoiceSource::speak_frame(Instant now, bool is_early, SourceOutput& output) {
+  const bool marker = frame_.starts_talk_spurt || is_early || !is_speaking(now);
+  speak(frame_.payload.data(), frame_.payload_bytes, marker, output);
+  if (is_early) lead_ = lead_max_;
+  spoke_ = true;
+  last_spoken_ = slot_;
+  path_->frames_spoken.add();
+}
+
+void VoiceSource::speak_idle(SourceOutput& output) {
+  const bool pauses = format_.idle_payloads.empty() || passing_;
+  lead_ = pauses ? Duration{} : std::max(lead_ - kLeadDecay, Duration{});
+  if (pauses) return;
+  const auto& payload = format_.idle_payloads[idle_index_++ % format_.idle_payloads.size()];
+  speak(payload.data(), payload.size(), packets_sent_ == 0, output);
 }
 
 bool VoiceSource::take_frame(SpokenFrame& frame, Instant now) {
@@ -82,7 +129,10 @@ bool VoiceSource::take_frame(SpokenFrame& frame, Instant now) {
   while (path_->spoken.pop(frame)) {
     const bool is_current = frame.epoch == epoch;
     // First, so that who sees that the frame was taken sees when.
-    if (is_current) path_->last_spoken_ns.store(to_ns(now), std::memory_order_relaxed);
+    if (is_current) {
+      path_->last_spoken_ns.store(to_ns(now), std::memory_order_relaxed);
+      path_->last_slot_ns.store(to_ns(slot_), std::memory_order_relaxed);
+    }
     path_->frames_taken.fetch_add(1, std::memory_order_release);
     if (is_current) return true;
     path_->frames_discarded.add();
@@ -94,6 +144,12 @@ uint32_t VoiceSource::timestamp_at(Instant now) const {
   return timestamp_ + units(now - began_, format_.clock_rate_hz);
 }
 
+// How much of what follows `timestamp` has been spoken of, by ours or the other party's packets.
+uint32_t VoiceSource::covered_from(uint32_t timestamp) const {
+  const uint32_t ahead = covered_until_ - timestamp;
+  return ahead <= units(kAheadMax, format_.clock_rate_hz) ? ahead : 0;
+}
+
 void VoiceSource::speak(const std::byte* payload, size_t payload_bytes, bool marker,
                         SourceOutput& output) {
   std::array<std::byte, kHeaderBytes + SpokenFrame::kPayloadBytesMax> packet;
@@ -101,13 +157,16 @@ void VoiceSource::speak(const std::byte* payload, size_t payload_bytes, bool mar
   packet[1] = static_cast<std::byte>((marker ? 0x80 : 0) | format_.payload_type);
   write_be16(packet, 2, sequence_++);
   // By the schedule, not by when the thread got to it: the far end's jitter would grow by that.
-  write_be32(packet, 4, timestamp_at(next_frame_));
+  const uint32_t timestamp = timestamp_at(slot_);
+  write_be32(packet, 4, timestamp);
   write_be32(packet, 8, ssrc_);
   std::copy_n(payload, payload_bytes, packet.begin() + kHeaderBytes);
   output.emit(Component::rtp, Bytes(packet).first(kHeaderBytes + payload_bytes));
   ++packets_sent_;
   octets_sent_ += static_cast<uint32_t>(payload_bytes);
+  covered_until_ = timestamp + frame_units();
   passing_ = false;
+  other_ssrc_.reset();
   shift_to_follow();
 }
 
@@ -140,17 +199,22 @@ Bytes VoiceSource::instead_of(PacketKind kind, Bytes packet, Instant now,
 Bytes VoiceSource::pass(Bytes packet, Instant now, std::span<std::byte> scratch) {
   const auto rtp = RtpView::parse(packet);
   if (!rtp) return {};
-  const bool goes_on = passing_ && rtp->ssrc() == other_ssrc_;
+  passing_ = true;
+  const bool goes_on = other_ssrc_ == rtp->ssrc();
+  if (!goes_on && covered_from(timestamp_at(now)) != 0) {
+    note_other(packet);
+    return {};
+  }
   if (!goes_on) {
     other_ssrc_ = rtp->ssrc();
     other_sequence_ = static_cast<uint16_t>(rtp->sequence() - 1);
     other_offset_ = timestamp_at(now) - rtp->timestamp();
   }
-  passing_ = true;
   // Their losses and reorderings stay visible: the receiver conceals them.
   const auto step = static_cast<uint16_t>(rtp->sequence() - other_sequence_);
   const auto sequence = static_cast<uint16_t>(sequence_ - 1 + step);
   if (static_cast<int16_t>(step) > 0) {
+    cover_other(*rtp, goes_on && step == 1);
     other_sequence_ = rtp->sequence();
     sequence_ = static_cast<uint16_t>(sequence + 1);
   }
@@ -166,6 +230,14 @@ Bytes VoiceSource::pass(Bytes packet, Instant now, std::span<std::byte> scratch)
   ++packets_sent_;
   octets_sent_ += static_cast<uint32_t>(rtp->payload().size());
   return scratch.first(packet.size());
+}
+
+// A packet is taken to be as long as the one before it was.
+void VoiceSource::cover_other(const RtpView& rtp, bool follows) {
+  const uint32_t since = rtp.timestamp() - other_timestamp_;
+  const bool is_length = follows && since != 0 && since <= 3 * frame_units();
+  covered_until_ = rtp.timestamp() + other_offset_ + (is_length ? since : frame_units());
+  other_timestamp_ = rtp.timestamp();
 }
 
 // What the other party reports about this one's media is true; what it says of its own sending is

@@ -211,6 +211,21 @@ TEST_CASE("a turn is timed from the caller's last word to the answer's first fra
   CHECK(f.dialogue->queued() < 100ms);
 }
 
+TEST_CASE("an answer's delay is that of its first frame, however many have left since") {
+  Fixture f(replacing());
+  f.now = steady_now();
+  f.dialogue->run(f.now, f.upstream);
+  const Instant before = steady_now();
+  f.dialogue->play_samples(std::vector<int16_t>(1600, 8000), 8000);
+  f.dialogue->run(f.now, f.upstream);
+  f.near->last_spoken_ns.store(to_ns(before + 10s));
+  f.near->frames_taken.fetch_add(3);
+  for (int i = 0; i < 3; ++i) f.near->frames_spoken.add();
+  f.dialogue->run(f.now, f.upstream);
+  CHECK(f.measures.down.count() == 1);
+  CHECK(f.measures.down.sum() <= 9960ms);
+}
+
 TEST_CASE("the caller speaking over the endpoint is an interruption where that is asked for") {
   struct Case {
     std::string description;
@@ -279,7 +294,7 @@ double energy_of_echo(std::chrono::milliseconds echo_tail) {
       std::copy_n(frame.payload.begin(), told.size(), told.begin());
       f.near->frames_taken.fetch_add(1);
       f.near->frames_spoken.add();
-      f.near->last_spoken_ns.store(to_ns(f.now));
+      f.near->last_slot_ns.store(to_ns(f.now));
     }
     f.now += 20ms;
     if (n < 250 || f.upstream.frames.empty()) continue;

@@ -48,7 +48,7 @@ struct Energies {
 struct Line {
   uint32_t said_hz, heard_hz;
   std::chrono::milliseconds delay;
-  std::chrono::milliseconds jitter;  // of both threads' clocks
+  std::chrono::milliseconds jitter;  // of when frames are handed out
   bool pauses;                       // the endpoint says nothing now and then
 };
 
@@ -79,7 +79,7 @@ Energies call_of(const Line& line, bool party_speaks) {
       const auto most = static_cast<double>(Duration(line.jitter).count());
       return Duration(static_cast<int64_t>(late(random) * most));
     };
-    if (speaks) filter.said(tick + jitter(), said);
+    if (speaks) filter.said(tick, said);
     const auto step = resampler->process(said, resampled);
     told.insert(told.end(), resampled.begin(),
                 resampled.begin() + static_cast<std::ptrdiff_t>(step.written));
