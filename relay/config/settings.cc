@@ -35,19 +35,6 @@ bool is_yes(const Setting& setting) {
   return setting.value == "yes";
 }
 
-template <typename Number>
-Status set_number(Number& member, const Setting& setting, int64_t min, int64_t max) {
-  const auto value = parse_integer(setting, min, max);
-  if (!value) return tl::unexpected(value.error());
-  member = static_cast<Number>(*value);
-  return {};
-}
-
-template <typename Number>
-Status set_number(std::optional<Number>& member, const Setting& setting, int64_t min, int64_t max) {
-  return set_number(member.emplace(), setting, min, max);
-}
-
 Status set_seconds(std::chrono::seconds& member, const Setting& setting, int64_t min) {
   const auto value = parse_integer(setting, min, kIntMax);
   if (!value) return tl::unexpected(value.error());

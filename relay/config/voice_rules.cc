@@ -33,14 +33,6 @@ Status listener(std::vector<VoiceRuleListener>& listeners, const Setting& settin
   return {};
 }
 
-// Zero cannot be given by a command.
-Status tos(std::optional<int>& value, const Setting& setting) {
-  const auto number = parse_integer(setting, 1, 255);
-  if (!number) return tl::unexpected(number.error());
-  value = static_cast<int>(*number);
-  return {};
-}
-
 Status text(std::string& value, const Setting& setting) {
   if (setting.value.empty()) return refuse(setting, "expected some text");
   value = setting.value;
@@ -57,7 +49,8 @@ constexpr Setter kSetters[] = {
     {"callee", [](Rule& r, const Setting& s) { return ranges(r.callee, s); }},
     {"caller_listener", [](Rule& r, const Setting& s) { return listener(r.caller_listeners, s); }},
     {"callee_listener", [](Rule& r, const Setting& s) { return listener(r.callee_listeners, s); }},
-    {"tos", [](Rule& r, const Setting& s) { return tos(r.tos, s); }},
+    // Zero cannot be given by a command.
+    {"tos", [](Rule& r, const Setting& s) { return set_number(r.tos, s, 1, 255); }},
     {"on", [](Rule& r, const Setting& s) { return choose(r.on, s, kOccasions); }},
     {"profile", [](Rule& r, const Setting& s) { return text(r.profile, s); }},
     {"party", [](Rule& r, const Setting& s) { return choose(r.is_callee, s, kParties); }},

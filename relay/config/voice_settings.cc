@@ -41,14 +41,6 @@ constexpr VoiceChoice<VoiceAudio> kAudio[] = {{"auto", VoiceAudio::automatic},
 constexpr VoiceChoice<VoiceEndPolicy> kEndPolicies[] = {
     {"pass", VoiceEndPolicy::pass}, {"hangup-event", VoiceEndPolicy::hangup_event}};
 
-template <typename T>
-Status whole(T& value, const Setting& setting, int64_t min, int64_t max) {
-  const auto number = parse_integer(setting, min, max);
-  if (!number) return tl::unexpected(number.error());
-  value = T(*number);
-  return {};
-}
-
 std::string rates_up_to(int most_hz) {
   std::string names;
   for (const int hz : kVoiceRatesHz) {
@@ -157,32 +149,38 @@ constexpr Setter kSetters[] = {
     {"signature_key", [](Profile& p, const Setting& s) { return text(p.signature_key, s); }},
     {"greeting", [](Profile& p, const Setting& s) { return text(p.greeting, s); }},
     {"end_smooth_window_ms",
-     [](Profile& p, const Setting& s) { return whole(p.end_smooth_window_ms, s, 500, 50'000); }},
+     [](Profile& p, const Setting& s) {
+       return set_number(p.end_smooth_window_ms, s, 500, 50'000);
+     }},
     {"rate_hz", [](Profile& p, const Setting& s) { return rate(p.rate_hz, s); }},
     {"play_rate_hz", [](Profile& p, const Setting& s) { return rate(p.play_rate_hz, s); }},
     {"audio", [](Profile& p, const Setting& s) { return choose(p.audio, s, kAudio); }},
     {"policy", [](Profile& p, const Setting& s) { return choose(p.policy, s, kVoicePolicies); }},
     {"on_end", [](Profile& p, const Setting& s) { return choose(p.on_end, s, kEndPolicies); }},
     {"on_fail", fail_policy},
-    {"prebuffer_ms", [](Profile& p, const Setting& s) { return whole(p.prebuffer, s, 0, 200); }},
+    {"prebuffer_ms",
+     [](Profile& p, const Setting& s) { return set_number(p.prebuffer, s, 0, 200); }},
     {"barge_in_after_ms",
-     [](Profile& p, const Setting& s) { return whole(p.barge_in_after, s, 0, 5000); }},
+     [](Profile& p, const Setting& s) { return set_number(p.barge_in_after, s, 0, 5000); }},
     {"echo_cancellation",
      [](Profile& p, const Setting& s) { return choose(p.echo_cancellation, s, kYesOrNo); }},
-    {"echo_tail_ms", [](Profile& p, const Setting& s) { return whole(p.echo_tail, s, 32, 1000); }},
+    {"echo_tail_ms",
+     [](Profile& p, const Setting& s) { return set_number(p.echo_tail, s, 32, 1000); }},
     {"connect_timeout_ms",
-     [](Profile& p, const Setting& s) { return whole(p.connect_timeout, s, 100, 60'000); }},
+     [](Profile& p, const Setting& s) { return set_number(p.connect_timeout, s, 100, 60'000); }},
     {"reply_timeout_ms",
-     [](Profile& p, const Setting& s) { return whole(p.reply_timeout, s, 0, 600'000); }},
+     [](Profile& p, const Setting& s) { return set_number(p.reply_timeout, s, 0, 600'000); }},
     {"reply_late_ms",
-     [](Profile& p, const Setting& s) { return whole(p.reply_late, s, 0, 60'000); }},
+     [](Profile& p, const Setting& s) { return set_number(p.reply_late, s, 0, 60'000); }},
     {"reply_stall_ms",
-     [](Profile& p, const Setting& s) { return whole(p.reply_stall, s, 0, 60'000); }},
+     [](Profile& p, const Setting& s) { return set_number(p.reply_stall, s, 0, 60'000); }},
     {"ping_seconds",
-     [](Profile& p, const Setting& s) { return whole(p.ping_interval, s, 0, 3600); }},
-    {"retries", [](Profile& p, const Setting& s) { return whole(p.retries, s, 0, 10); }},
+     [](Profile& p, const Setting& s) { return set_number(p.ping_interval, s, 0, 3600); }},
+    {"retries", [](Profile& p, const Setting& s) { return set_number(p.retries, s, 0, 10); }},
     {"message_bytes_max",
-     [](Profile& p, const Setting& s) { return whole(p.message_bytes_max, s, 4096, 64 << 20); }},
+     [](Profile& p, const Setting& s) {
+       return set_number(p.message_bytes_max, s, 4096, 64 << 20);
+     }},
     {"verify", [](Profile& p, const Setting& s) { return choose(p.tls.verify, s, kYesOrNo); }},
     {"ca_file", [](Profile& p, const Setting& s) { return text(p.tls.ca_file, s); }},
     {"certificate_file",
@@ -216,7 +214,7 @@ Status payload_type(VoiceConfig& config, const Setting& setting) {
   VoicePayloadType type;
   const Setting number{setting.option, setting.value.substr(0, equals), setting.source};
   if (equals == std::string::npos || equals + 1 == setting.value.size() ||
-      !whole(type.number, number, 0, 127)) {
+      !set_number(type.number, number, 0, 127)) {
     return refuse(setting, "expected NUMBER=ENCODING, such as 111=opus or 96=L16/16000");
   }
   type.encoding = setting.value.substr(equals + 1);
@@ -226,8 +224,8 @@ Status payload_type(VoiceConfig& config, const Setting& setting) {
 }
 
 Status set_limit(VoiceConfig& config, const std::string& key, const Setting& setting) {
-  if (key == "sessions_max") return whole(config.sessions_max, setting, 0, 10'000);
-  if (key == "starts_per_minute") return whole(config.starts_per_minute, setting, 1, 100'000);
+  if (key == "sessions_max") return set_number(config.sessions_max, setting, 0, 10'000);
+  if (key == "starts_per_minute") return set_number(config.starts_per_minute, setting, 1, 100'000);
   if (key == "payload_types") return payload_type(config, setting);
   if (key == "notify") return choose(config.notify, setting, kYesOrNo);
   if (key == "webhook") {

@@ -147,9 +147,7 @@ Bytes Consumers::shifted(Bytes packet, std::span<std::byte> scratch) const {
     return packet;
   }
   std::copy(packet.begin(), packet.end(), scratch.begin());
-  const auto sequence = static_cast<uint16_t>(read_be16(packet, 2) + shift.offset);
-  scratch[2] = static_cast<std::byte>(sequence >> 8);
-  scratch[3] = static_cast<std::byte>(sequence & 0xFF);
+  write_be16(scratch, 2, static_cast<uint16_t>(read_be16(packet, 2) + shift.offset));
   return scratch.first(packet.size());
 }
 

@@ -5,6 +5,8 @@
 #include <array>
 #include <cstring>
 
+#include "relay/rtp/demux.h"
+
 namespace relay {
 namespace {
 
@@ -60,11 +62,6 @@ class Checksum {
   uint64_t sum_ = 0;
 };
 
-void overwrite_be16(RecordBuffer& buffer, size_t offset, uint16_t value) {
-  buffer[offset] = static_cast<std::byte>(value >> 8);
-  buffer[offset + 1] = static_cast<std::byte>(value & 0xFF);
-}
-
 void put_ipv4_header(RecordBuffer& buffer, const IpAddress& source, const IpAddress& local,
                      size_t udp_bytes, uint16_t id) {
   const size_t start = buffer.size();
@@ -78,7 +75,7 @@ void put_ipv4_header(RecordBuffer& buffer, const IpAddress& source, const IpAddr
   put_address(buffer, local);
   Checksum sum;
   sum.add(std::span(buffer).subspan(start));
-  overwrite_be16(buffer, start + 10, sum.result());
+  write_be16(buffer, start + 10, sum.result());
 }
 
 void put_ipv6_header(RecordBuffer& buffer, const IpAddress& source, const IpAddress& local,
@@ -107,7 +104,7 @@ void put_udp(RecordBuffer& buffer, const RecordedPacket& packet, const IpAddress
   sum.add(bytes);
   sum.add(std::span(buffer).subspan(start));
   const uint16_t result = sum.result();
-  overwrite_be16(buffer, start + 6, result != 0 ? result : 0xFFFF);
+  write_be16(buffer, start + 6, result != 0 ? result : 0xFFFF);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include "relay/base/assert.h"
 #include "relay/media/codec.h"
+#include "relay/rtp/demux.h"
 
 namespace relay {
 namespace {
@@ -84,10 +85,6 @@ bool is_before(uint32_t a, uint32_t b) {
 }
 bool is_before(uint16_t a, uint16_t b) {
   return static_cast<int16_t>(a - b) < 0;
-}
-
-void write_be(std::span<std::byte> to, uint32_t value) {
-  for (size_t i = to.size(); i-- > 0; value >>= 8) to[i] = static_cast<std::byte>(value & 0xFF);
 }
 
 uint32_t rounded_up(uint32_t ms, uint32_t step_ms) {
@@ -189,7 +186,7 @@ bool Repacketiser::pass(Bytes packet, const RtpView& view, PacketSink& sink) {
   if (is_before(view.sequence(), offset_since_)) return false;
   std::copy(packet.begin(), packet.end(), bytes_.begin());
   const std::span<std::byte> copy = std::span(bytes_).first(packet.size());
-  write_be(copy.subspan(2, 2), static_cast<uint16_t>(view.sequence() + offset_));
+  write_be16(copy, 2, static_cast<uint16_t>(view.sequence() + offset_));
   sink.emit(copy);
   return true;
 }
@@ -269,9 +266,9 @@ void Repacketiser::send_front(PacketSink& sink) {
       std::span(bytes_).first(kHeaderBytes + run.bytes + run.part_bytes);
   packet[0] = std::byte{0x80};
   packet[1] = static_cast<std::byte>((run.marker ? 0x80 : 0) | first.payload_type);
-  write_be(packet.subspan(2, 2), sequence);
-  write_be(packet.subspan(4, 4), first.timestamp);
-  write_be(packet.subspan(8, 4), ssrc_);
+  write_be16(packet, 2, sequence);
+  write_be32(packet, 4, first.timestamp);
+  write_be32(packet, 8, ssrc_);
   sink.emit(packet);
   sent_known_ = true;
   sent_until_ = first.timestamp + run.samples + run.part_samples;

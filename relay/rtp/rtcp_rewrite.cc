@@ -38,12 +38,12 @@ class Writer {
     size_ += bytes.size();
   }
   void be16(uint16_t value) {
-    out_[size_++] = static_cast<std::byte>(value >> 8);
-    out_[size_++] = static_cast<std::byte>(value & 0xFF);
+    write_be16(out_, size_, value);
+    size_ += sizeof value;
   }
   void be32(uint32_t value) {
-    be16(static_cast<uint16_t>(value >> 16));
-    be16(static_cast<uint16_t>(value & 0xFFFF));
+    write_be32(out_, size_, value);
+    size_ += sizeof value;
   }
   Bytes written() const { return out_.first(size_); }
 

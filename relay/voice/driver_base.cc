@@ -48,8 +48,8 @@ DriverBase::DriverBase(const VoiceProfile& profile, const VoiceCall& call, Voice
       sink_(sink),
       counters_(counters),
       tells_replies_(knows_turns(profile)),
-      watch_(knows_turns(profile) ? profile.reply_late : Duration{},
-             knows_turns(profile) ? profile.reply_stall : Duration{}) {}
+      watch_(tells_replies_ ? profile.reply_late : Duration{},
+             tells_replies_ ? profile.reply_stall : Duration{}) {}
 
 void DriverBase::closed(const Closure& closure, Instant) {
   RELAY_ASSERT(!ended_);

@@ -233,8 +233,7 @@ TEST_CASE("voice profiles: what is refused") {
       {"half of a certificate", good + "key_file = \"/k\"\n", "expected certificate_file and"},
       {"a rate that is none", "[voice.b]\nrate_hz = 9000\n",
        "relay.toml:2: voice.b.rate_hz: \"9000\": expected a sample rate, one of 8000, 12000, "
-       "16000, "
-       "24000, 32000, 44100, 48000, 64000"},
+       "16000, 24000, 32000, 44100, 48000, 64000"},
       {"another one", "[voice.b]\nplay_rate_hz = 64001\n",
        "relay.toml:2: voice.b.play_rate_hz: \"64001\": expected a sample rate, one of 8000, "},
       {"a rate that AudioSocket has no type for",

@@ -1,7 +1,7 @@
 #include <doctest/doctest.h>
 #include <sched.h>
 
-#include <algorithm>
+#include <array>
 #include <atomic>
 #include <filesystem>
 #include <fstream>

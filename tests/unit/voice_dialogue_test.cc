@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cmath>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -46,27 +47,21 @@ struct Fixture {
   }
   // 20 ms of a party, of one level.
   void say(VoicePath& path, int16_t level) {
-    HeardPacket packet;
-    packet.arrival_ns = to_ns(now);
-    packet.ssrc = 1;
-    packet.sequence = (&path == near.get() ? near_sequence : far_sequence)++;
-    packet.payload_bytes = 160;
-    for (size_t i = 0; i < 160; ++i) {
-      packet.payload[i] = std::byte{g711::linear_to_mu(i % 2 == 0 ? level : int16_t(-level))};
-    }
-    CHECK(path.heard.push(std::move(packet)));
+    say(path, [&](size_t i) { return i % 2 == 0 ? level : int16_t(-level); });
   }
   // 20 ms of 400 Hz, which every rate has.
   void say_tone(VoicePath& path, double amplitude) {
+    say(path, [&](size_t i) {
+      return static_cast<int16_t>(amplitude * std::sin(2 * M_PI * static_cast<double>(i) / 20));
+    });
+  }
+  void say(VoicePath& path, const std::function<int16_t(size_t)>& sample) {
     HeardPacket packet;
     packet.arrival_ns = to_ns(now);
     packet.ssrc = 1;
     packet.sequence = (&path == near.get() ? near_sequence : far_sequence)++;
     packet.payload_bytes = 160;
-    for (size_t i = 0; i < 160; ++i) {
-      const double sample = amplitude * std::sin(2 * M_PI * static_cast<double>(i) / 20);
-      packet.payload[i] = std::byte{g711::linear_to_mu(static_cast<int16_t>(sample))};
-    }
+    for (size_t i = 0; i < 160; ++i) packet.payload[i] = std::byte{g711::linear_to_mu(sample(i))};
     CHECK(path.heard.push(std::move(packet)));
   }
   // The workers take a frame each; what the near one got is noted.
