@@ -137,6 +137,10 @@ int send(int fd, const Endpoint& destination, Bytes bytes) {
   return n < 0 ? errno : 0;
 }
 
+int send_connected(int fd, Bytes bytes) {
+  return ::send(fd, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? errno : 0;
+}
+
 int send_from(int fd, const IpAddress& local, const Endpoint& destination, Bytes bytes) {
   SocketName name;
   LocalAddressControl control{};

@@ -28,6 +28,8 @@ int receive_with_local(int fd, std::span<std::byte> buffer, ReceivedPacket& pack
 // After enable_mark().
 int receive_with_mark(int fd, std::span<std::byte> buffer, ReceivedPacket& packet);
 int send(int fd, const Endpoint& destination, Bytes bytes);
+// To where the socket is connected to.
+int send_connected(int fd, Bytes bytes);
 // Leaves with `local` as source address. Requires: both addresses are of the socket's family.
 int send_from(int fd, const IpAddress& local, const Endpoint& destination, Bytes bytes);
 

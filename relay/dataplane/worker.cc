@@ -1,6 +1,7 @@
 // The slow path, one call deep each:
 //   run           epoll_wait; ready sockets, then what they yielded is sent, then control's posts
 //   serve         one socket: a packet, or a bounded burst when it was ready twice in a row
+//                 (a party that has settled gets a socket of its own: socket_set.h)
 //   receive_one   receive → decide → into the batch; what is not forwarded is counted at once
 //   survive       a receive error: a pending ICMP error costs nothing, a dead descriptor is let go
 //   finish_batch  taps → send → count
@@ -25,17 +26,22 @@
 
 #include "relay/base/blocked_signals.h"
 #include "relay/dataplane/consumers.h"
+#include "relay/dataplane/party_socket.h"
 
 namespace relay {
 namespace {
 
 constexpr int kEvents = 64;
 constexpr int kBurstPackets = 16;
+constexpr int kQueuePackets = 1024;  // more than a media socket's receive buffer holds
 constexpr int kPostsPerRound = 64;
+// Enough for eight calls; by what is paused, many are over.
+constexpr int kSocketsSparedAtOnce = 32;
+constexpr Duration kDescriptorsSpared = std::chrono::minutes(1);
 constexpr uint32_t kErrorsInARow = 1000;
 constexpr size_t kPostRing = 256;
 
-GroupSockets& sockets_of(FlowGroup& group) {
+GroupSockets& sockets_of(const FlowGroup& group) {
   return *static_cast<GroupSockets*>(group.plane_data);
 }
 
@@ -68,7 +74,10 @@ Result<std::unique_ptr<Worker>> Worker::start(unsigned number) {
 }
 
 Worker::Worker(unsigned number, UniqueFd epoll, UniqueFd wake_up)
-    : number_(number), epoll_(std::move(epoll)), wake_up_(std::move(wake_up)), posts_(kPostRing) {}
+    : number_(number),
+      sockets_(std::move(epoll)),
+      wake_up_(std::move(wake_up)),
+      posts_(kPostRing) {}
 
 Worker::~Worker() {
   stop();
@@ -87,7 +96,10 @@ Result<void> Worker::set_realtime_priority(int priority) {
   sched_param parameters{};
   parameters.sched_priority = priority;
   const int error = pthread_setschedparam(thread_.native_handle(), SCHED_RR, &parameters);
-  if (error == 0) return {};
+  if (error == 0) {
+    realtime_.store(true, std::memory_order_relaxed);
+    return {};
+  }
   return fail("realtime priority " + std::to_string(priority) + " of worker thread " +
               std::to_string(number_) + ": " + std::strerror(error) +
               "; expected 1 to 99, CAP_SYS_NICE or as much in RLIMIT_RTPRIO");
@@ -135,6 +147,12 @@ uint64_t Worker::post_resume_stream(FlowGroup& group, LegId leg, const RtpStream
   return post(std::move(message));
 }
 
+uint64_t Worker::post_spare_descriptors() {
+  Post message;
+  message.kind = Post::Kind::spare_descriptors;
+  return post(std::move(message));
+}
+
 uint64_t Worker::post(Post&& post) {
   if (!thread_.joinable()) {
     carry_out(post);
@@ -165,8 +183,8 @@ void Worker::run() {
   std::array<epoll_event, kEvents> events;
   bool more_posts = false;
   while (!stopping_.load(std::memory_order_acquire)) {
-    const int n =
-        ::epoll_wait(epoll_.get(), events.data(), kEvents, more_posts ? 0 : milliseconds_to_wait());
+    const int n = ::epoll_wait(sockets_.epoll(), events.data(), kEvents,
+                               more_posts ? 0 : milliseconds_to_wait());
     ++round_;
     bool posted = more_posts;
     for (int i = 0; i < n; ++i) {
@@ -188,13 +206,22 @@ void Worker::run() {
 // triggering brings a socket with more straight back in the next round, and that earns it a burst:
 // enough to drain a queue, too little to keep the others waiting.
 void Worker::serve(MediaSocket& socket) {
+  if (socket.fd < 0) return;  // let go in this round
   // The post that completes a session leaves before the reply that lets the parties send, so a
   // packet must not overtake it. Level triggering brings the socket back when it is carried out.
   if (!socket.group->spec.complete && !posts_.empty()) return;
   const bool backlogged = socket.served_round + 1 == round_;
   socket.served_round = round_;
-  for (int left = backlogged ? kBurstPackets : 1; left > 0; --left) {
-    if (!receive_one(socket)) return;
+  read_from(socket, backlogged ? kBurstPackets : 1);
+  if (!socket.party_has_settled()) return;
+  GroupSockets& group = sockets_of(*socket.group);
+  if (!sockets_.connect_to_party(group, socket, steady_now())) return;
+  // What is still in the open socket came before what will come by the party's own.
+  read_from(socket, kQueuePackets);
+}
+
+void Worker::read_from(MediaSocket& socket, int packets) {
+  while (packets-- > 0 && receive_one(socket)) {
   }
 }
 
@@ -208,13 +235,16 @@ bool Worker::receive_one(MediaSocket& socket) {
   if (error != 0) return survive(socket, error);
   socket.errors_in_a_row = 0;
   FlowGroup& group = *socket.group;
-  const bool is_copy = received.mark != 0 && received.mark == tee_mark_;
+  const bool is_copy = sockets_.is_copy(received.mark);
   if (received.truncated() && is_copy) return true;
   if (received.truncated()) {
     drop_truncated(group, socket.leg, socket.component, received.wire_bytes, totals_);
     return true;
   }
   const IngressPacket packet{socket.leg, socket.component, received.source, received.bytes};
+  if (socket.connected && realtime_.load(std::memory_order_relaxed)) {
+    cpus_.packet_came_by(socket.fd);
+  }
   // The clock is read for every packet: jitter is measured by it, and it costs 22 ns.
   const Instant arrival = steady_now();
   if (is_copy) {
@@ -222,7 +252,10 @@ bool Worker::receive_one(MediaSocket& socket) {
     return true;
   }
   const Verdict verdict = decide(group, packet, arrival);
-  if (socket.on_wildcard && is_accepted(verdict)) socket.local = received.local;
+  if (is_accepted(verdict)) {
+    socket.heard_from(received.source);
+    if (socket.on_wildcard) socket.local = received.local;
+  }
   if (verdict.kind != Verdict::Kind::forward) {
     finish_packet(group, packet, verdict, arrival, *this, totals_);
     return true;
@@ -313,15 +346,12 @@ bool Worker::survive(MediaSocket& socket, int error) {
     case ENOTSOCK:
     case EINVAL:
     case EFAULT:
-      unwatch(socket);
-      descriptor_errors_.add();
-      return false;
+      break;
     default:
       if (++socket.errors_in_a_row < kErrorsInARow) return true;
-      unwatch(socket);
-      descriptor_errors_.add();
-      return false;
   }
+  sockets_.let_go(sockets_of(*socket.group), socket);
+  return false;
 }
 
 // True when more posts wait. Bounded, so that a burst of new calls does not hold up the running.
@@ -339,16 +369,19 @@ bool Worker::take_posts() {
 }
 
 void Worker::carry_out(const Post& post) {
+  if (post.kind == Post::Kind::spare_descriptors) return spare_descriptors();
   FlowGroup& group = *post.group;
   switch (post.kind) {
+    case Post::Kind::spare_descriptors:
+      return;
     case Post::Kind::spec:
       finish_transforms(group, post.spec, steady_now(), *this, totals_);
       apply_spec(group, post.spec, steady_now());
       set_timed(group, &post.spec);
-      return watch_all(group, &post.spec);
+      return sockets_.watch(sockets_of(group), &post.spec);
     case Post::Kind::remove:
       set_timed(group, nullptr);
-      return watch_all(group, nullptr);
+      return sockets_.watch(sockets_of(group), nullptr);
     case Post::Kind::copy_stream:
       *post.copy_to = group.analyser[index(post.leg)].state();
       return;
@@ -357,64 +390,31 @@ void Worker::carry_out(const Post& post) {
   }
 }
 
-// Without a spec: none.
-void Worker::watch_all(FlowGroup& group, const FlowGroupSpec* spec) {
-  for (auto& leg : sockets_of(group).sockets) {
-    for (MediaSocket& socket : leg) {
-      if (spec == nullptr) {
-        unwatch(socket);
-        continue;
-      }
-      const LegSpec& leg_spec = spec->legs[index(socket.leg)];
-      watch(socket, leg_spec.sockets[index(socket.component)], leg_spec);
-      if (leg_spec.taps[0] != nullptr) tell_copies(socket);
-    }
+void Worker::spare_descriptors() {
+  sockets_.pause_connecting(steady_now() + kDescriptorsSpared);
+  for (int left = kSocketsSparedAtOnce; left > 0; --left) {
+    PartySocket* socket = sockets_.newest_connected();
+    if (socket == nullptr) break;
+    turn_away(socket->fd);
+    read_from(*socket, kQueuePackets);  // closing it loses what it holds
+    sockets_.disconnect(*socket);
   }
-}
-
-void Worker::watch(MediaSocket& socket, int fd, const LegSpec& leg) {
-  if (socket.fd == fd) return;
-  unwatch(socket);
-  if (fd < 0) return;
-  epoll_event event{};
-  event.events = EPOLLIN;
-  event.data.ptr = &socket;
-  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) < 0) {
-    descriptor_errors_.add();
-    return;
-  }
-  socket.fd = fd;
-  socket.errors_in_a_row = 0;
-  socket.local = {};
-  socket.on_wildcard =
-      leg.local.address.is_any() && enable_local_address(fd, leg.local.address.family()) == 0;
-}
-
-// From the first tap on: asking costs a tenth of a receive. Copies under way when the last tap has
-// gone are still known as such.
-void Worker::tell_copies(MediaSocket& socket) {
-  if (socket.fd < 0 || socket.on_wildcard || socket.tells_copies || tee_mark_ == 0) return;
-  socket.tells_copies = enable_mark(socket.fd) == 0;
-  FlowStats& stats = socket.group->stats_of(socket.leg, socket.component);
-  stats.tells_copies.store(socket.tells_copies, std::memory_order_release);
-}
-
-void Worker::unwatch(MediaSocket& socket) {
-  socket.tells_copies = false;
-  socket.group->stats_of(socket.leg, socket.component)
-      .tells_copies.store(false, std::memory_order_release);
-  if (socket.fd < 0) return;
-  ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, socket.fd, nullptr);  // closed ones have left already
-  socket.fd = -1;
+  finish_batch();  // the next post may remove its groups
 }
 
 // On a wildcard socket the kernel would pick the source address by route; a party behind a NAT or a
 // symmetric peer only takes what comes from the address it sends to.
 int Worker::send(FlowGroup& group, LegId leg, Component component, const Endpoint& destination,
                  Bytes bytes) {
-  const auto& sockets = sockets_of(group).sockets[index(leg)];
+  const MediaSockets& all = sockets_of(group);
+  const auto& sockets = all.legs[index(leg)];
   const MediaSocket& socket = sockets[index(component)];
   if (socket.fd < 0) return EBADF;
+  const PartySocket& party = all.parties[index(leg)];
+  if (component == Component::rtp && party.fd >= 0 && party.party == destination &&
+      relay::send_connected(party.fd, bytes) == 0) {
+    return 0;  // else an ICMP error for an earlier packet was in the way, for this socket only
+  }
   if (!socket.on_wildcard) return relay::send(socket.fd, destination, bytes);
   const IpAddress& local = socket.local.valid() ? socket.local : sockets[0].local;
   if (!local.valid()) return relay::send(socket.fd, destination, bytes);
@@ -423,8 +423,7 @@ int Worker::send(FlowGroup& group, LegId leg, Component component, const Endpoin
 
 Endpoint Worker::local_of(const FlowGroup& group, LegId leg, Component component) const {
   Endpoint local = PacketSender::local_of(group, leg, component);
-  const MediaSocket& socket =
-      static_cast<const GroupSockets*>(group.plane_data)->sockets[index(leg)][index(component)];
+  const MediaSocket& socket = sockets_of(group).legs[index(leg)][index(component)];
   if (socket.on_wildcard && socket.local.valid()) local.address = socket.local;
   return local;
 }

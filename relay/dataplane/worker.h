@@ -12,21 +12,10 @@
 #include "relay/base/unique_fd.h"
 #include "relay/dataplane/packet_io.h"
 #include "relay/dataplane/relay_packet.h"
+#include "relay/dataplane/socket_set.h"
+#include "relay/dataplane/worker_cpus.h"
 
 namespace relay {
-
-// One media socket as its worker sees it; epoll points here.
-struct MediaSocket {
-  FlowGroup* group = nullptr;
-  int fd = -1;  // borrowed; -1: not watched
-  LegId leg = LegId::callee;
-  Component component = Component::rtp;
-  bool on_wildcard = false;
-  bool tells_copies = false;  // by their mark
-  IpAddress local;            // where the party sends to; learnt on wildcard sockets only
-  uint32_t errors_in_a_row = 0;
-  uint64_t served_round = 0;
-};
 
 // A source or transform of a leg, in the worker's list of those that are called by time.
 struct TimedPart {
@@ -41,9 +30,8 @@ struct TimedPart {
 };
 
 // What a worker keeps of a group: FlowGroup::plane_data.
-struct GroupSockets {
-  std::array<std::array<MediaSocket, 2>, 2> sockets;  // by LegId, Component
-  std::array<TimedPart, 2> sources, transforms;       // by LegId
+struct GroupSockets : MediaSockets {
+  std::array<TimedPart, 2> sources, transforms;  // by LegId
 };
 
 class Worker final : private PacketSender {
@@ -59,6 +47,8 @@ class Worker final : private PacketSender {
   uint64_t post_remove(FlowGroup& group);
   uint64_t post_copy_stream(FlowGroup& group, LegId leg, RtpStreamState& to);
   uint64_t post_resume_stream(FlowGroup& group, LegId leg, const RtpStreamState& from);
+  // Closes some of the sockets that parties have to themselves.
+  uint64_t post_spare_descriptors();
   // Posts in between leave the thread asleep until uncork(), unless the ring is full.
   void cork() { corked_ = true; }
   void uncork();
@@ -69,14 +59,15 @@ class Worker final : private PacketSender {
   // CPU time of the thread so far.
   Duration cpu_time();
   // Packets with this mark are copies of what the kernel has relayed. Before the first post.
-  void recognise_copies(uint32_t tee_mark) { tee_mark_ = tee_mark; }
+  void recognise_copies(uint32_t tee_mark) { sockets_.recognise_copies(tee_mark); }
 
   // Any thread.
   PlaneTotals& totals() { return totals_; }
   uint64_t processed() const { return processed_.load(std::memory_order_acquire); }
   void add_to(PlaneCounters& counters) const { totals_.add_to(counters); }
+  uint64_t party_sockets() const { return sockets_.connected(); }
   // Sockets that could not be watched, or stopped being sockets.
-  uint64_t descriptor_errors() const { return descriptor_errors_.get(); }
+  uint64_t descriptor_errors() const { return sockets_.descriptor_errors(); }
 
  private:
   // Packets decided but not yet sent, with the buffers they lie in.
@@ -96,8 +87,8 @@ class Worker final : private PacketSender {
     std::array<Buffer, kPackets> buffers;
   };
   struct Post {
-    enum class Kind : uint8_t { spec, remove, copy_stream, resume_stream };
-    FlowGroup* group = nullptr;
+    enum class Kind : uint8_t { spec, remove, copy_stream, resume_stream, spare_descriptors };
+    FlowGroup* group = nullptr;  // not for spare_descriptors
     Kind kind = Kind::spec;
     LegId leg = LegId::callee;                    // streams only
     RtpStreamState* copy_to = nullptr;            // copy_stream
@@ -112,6 +103,7 @@ class Worker final : private PacketSender {
   // Worker thread.
   void run();
   void serve(MediaSocket& socket);
+  void read_from(MediaSocket& socket, int packets);
   bool receive_one(MediaSocket& socket);
   void finish_batch();
   bool survive(MediaSocket& socket, int error);
@@ -122,31 +114,29 @@ class Worker final : private PacketSender {
   void set_timed(FlowGroup& group, const FlowGroupSpec* spec);
   bool take_posts();
   void carry_out(const Post& post);
-  void watch_all(FlowGroup& group, const FlowGroupSpec* spec);
-  void watch(MediaSocket& socket, int fd, const LegSpec& leg);
-  void tell_copies(MediaSocket& socket);
-  void unwatch(MediaSocket& socket);
+  void spare_descriptors();
   int send(FlowGroup& group, LegId leg, Component component, const Endpoint& destination,
            Bytes bytes) override;
   Endpoint local_of(const FlowGroup& group, LegId leg, Component component) const override;
   uint32_t thread_number() const override { return number_; }
 
   const uint32_t number_;
-  uint32_t tee_mark_ = 0;  // 0: there are no copies
-  UniqueFd epoll_, wake_up_;
+  SocketSet sockets_;
+  UniqueFd wake_up_;
   std::thread thread_;
   std::atomic<bool> stopping_{false};
   std::atomic<bool> woken_{false};
+  std::atomic<bool> realtime_{false};
   SpscRing<Post> posts_;
   uint64_t posted_ = 0;  // control thread
   bool corked_ = false;  // control thread
   std::atomic<uint64_t> processed_{0};
 
-  uint64_t round_ = 1;                 // of epoll_wait
+  uint64_t round_ = 1;  // of epoll_wait
+  WorkerCpus cpus_;
   TimedPart* timed_ = nullptr;         // the first
   Instant next_due_ = Instant::max();  // when the next of them is due
   PlaneTotals totals_;
-  Counter descriptor_errors_;
   Batch batch_;
 };
 

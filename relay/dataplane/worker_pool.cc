@@ -99,6 +99,16 @@ void WorkerPool::uncork() {
   for (const auto& worker : workers_) worker->uncork();
 }
 
+bool WorkerPool::spare_descriptors() {
+  bool any = false;
+  for (const auto& worker : workers_) {
+    if (worker->party_sockets() == 0) continue;
+    worker->post_spare_descriptors();
+    any = true;
+  }
+  return any;
+}
+
 PlaneTicket WorkerPool::copy_stream(FlowGroup& group, LegId leg, RtpStreamState& to) {
   return {group.plane_index, workers_[group.plane_index]->post_copy_stream(group, leg, to)};
 }
@@ -142,15 +152,7 @@ GroupSockets& WorkerPool::take_sockets(FlowGroup& group) {
   if (free_.empty()) free_.push_back(&sockets_.emplace_back());
   GroupSockets& taken = *free_.back();
   free_.pop_back();
-  for (const LegId leg : kLegs) {
-    for (const Component component : kComponents) {
-      MediaSocket& socket = taken.sockets[index(leg)][index(component)];
-      socket = MediaSocket{};
-      socket.group = &group;
-      socket.leg = leg;
-      socket.component = component;
-    }
-  }
+  taken.reset(group);
   return taken;
 }
 

@@ -36,6 +36,7 @@ class WorkerPool final : public ForwardingPlane {
   bool settled(const PlaneTicket& ticket) const override;
   void cork() override;
   void uncork() override;
+  bool spare_descriptors() override;
   PlaneTicket copy_stream(FlowGroup& group, LegId leg, RtpStreamState& to) override;
   PlaneTicket resume_stream(FlowGroup& group, LegId leg, const RtpStreamState& from) override;
   FlowPath path_of(const FlowGroup&, LegId, Component) const override {

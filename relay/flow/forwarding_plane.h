@@ -55,6 +55,10 @@ class ForwardingPlane {
   virtual void cork() {}
   virtual void uncork() {}
 
+  // Calls want descriptors: closes, soon, some of those that it opened to be faster. False: it has
+  // none left.
+  virtual bool spare_descriptors() { return false; }
+
   // Hand a leg's RTP analysis out, and take it back after another plane has carried it on. The
   // state outlives the ticket.
   virtual PlaneTicket copy_stream(FlowGroup& group, LegId leg, RtpStreamState& to) = 0;

@@ -39,6 +39,7 @@ class Offloader final : public ForwardingPlane {
   bool settled(const PlaneTicket& ticket) const override { return slow_path_.settled(ticket); }
   void cork() override { slow_path_.cork(); }
   void uncork() override { slow_path_.uncork(); }
+  bool spare_descriptors() override { return slow_path_.spare_descriptors(); }
   PlaneTicket copy_stream(FlowGroup& group, LegId leg, RtpStreamState& to) override;
   PlaneTicket resume_stream(FlowGroup& group, LegId leg, const RtpStreamState& from) override;
   FlowPath path_of(const FlowGroup& group, LegId leg, Component component) const override;

@@ -24,7 +24,8 @@ uint64_t seed_or_random(uint64_t seed) {
 }
 
 PoolFailure to_pool_failure(OpenFailure failure) {
-  return {failure.kind == OpenFailure::Kind::no_descriptors, std::move(failure.message)};
+  const bool no_descriptors = failure.kind == OpenFailure::Kind::no_descriptors;
+  return {no_descriptors, std::move(failure.message), no_descriptors};
 }
 
 int first_port(const PortSettings& settings) {
@@ -164,7 +165,7 @@ tl::expected<PortPair, PoolFailure> PortPool::open_random(const IpAddress& local
       return tl::unexpected<PoolFailure>(to_pool_failure(std::move(sockets.error())));
     }
   }
-  return tl::unexpected<PoolFailure>({true, ""});
+  return tl::unexpected<PoolFailure>({.exhausted = true, .message = ""});
 }
 
 tl::expected<PortPair, PoolFailure> PortPool::open_sequential(const IpAddress& local,

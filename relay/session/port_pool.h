@@ -53,6 +53,7 @@ struct PoolFailure {
   // Every pair, or every descriptor, is in use; otherwise the address itself is no good.
   bool exhausted = false;
   std::string message;
+  bool no_descriptors = false;
 };
 
 class PortPool {

@@ -296,8 +296,10 @@ tl::expected<PortPair, PoolFailure> SessionManager::open_ports(const IpAddress& 
   auto ports = ports_.open(local);
   if (!ports) plane_.uncork();
   for (int i = 0; i < kSettleTries && !ports && ports.error().exhausted; ++i) {
-    // What has been deleted goes first, then what is only kept for a late fork branch.
-    if (graveyard_.empty() && !evict_oldest_lingering()) break;
+    // What calls can do without goes first, then what has been deleted, then what is only kept for
+    // a late fork branch.
+    const bool spares = ports.error().no_descriptors && plane_.spare_descriptors();
+    if (!spares && graveyard_.empty() && !evict_oldest_lingering()) break;
     graveyard_.sweep();
     ports = ports_.open(local);
     if (!ports) std::this_thread::sleep_for(kSettleStep);

@@ -42,6 +42,7 @@ class FakePlane final : public ForwardingPlane {
 
   std::function<void(const char*)> on_call;
   std::function<void()> before_settled;  // is asked
+  std::function<bool()> on_spare_descriptors;
   bool corked = false;
   bool can_tell_copies = true;  // the kernel says SO_RCVMARK
 
@@ -59,6 +60,7 @@ class FakePlane final : public ForwardingPlane {
   }
   void cork() override { corked = true; }
   void uncork() override { corked = false; }
+  bool spare_descriptors() override { return on_spare_descriptors && on_spare_descriptors(); }
   bool settled(const PlaneTicket& ticket) const override {
     if (before_settled) before_settled();
     return ticket.sequence <= settled_;

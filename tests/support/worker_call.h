@@ -3,6 +3,7 @@
 #pragma once
 
 #include <doctest/doctest.h>
+#include <sys/socket.h>
 
 #include <array>
 #include <chrono>
@@ -98,6 +99,16 @@ struct Call {
     return group->stats_of(leg, component).received.get();
   }
 };
+
+// This process's socket that is bound to `local` and connected; -1: there is none.
+inline int connected_socket_on(const Endpoint& local) {
+  for (int fd = 3; fd < 1024; ++fd) {
+    SocketAddress name, peer;
+    if (::getsockname(fd, name.get(), &name.length) != 0 || to_endpoint(name) != local) continue;
+    if (::getpeername(fd, peer.get(), &peer.length) == 0) return fd;
+  }
+  return -1;
+}
 
 inline void check_balanced(const PlaneCounters& counters) {
   CHECK(counters.received ==

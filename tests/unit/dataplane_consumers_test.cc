@@ -64,14 +64,35 @@ TEST_CASE("taps see what a party sends and may keep it") {
   }
 }
 
+// 60 packets from one place.
+void settle_caller(Call& call) {
+  for (uint16_t i = 0; i < 60; ++i) {
+    REQUIRE(call.pass(LegId::caller, kRtp, testing::rtp_packet({.sequence = i})));
+  }
+}
+
 TEST_CASE("copies of what the kernel has relayed go to the taps and nowhere else") {
   constexpr uint32_t kMark = 0x7EE;
+  enum class Settled : uint8_t { never, before_tap, with_tap };  // the caller, in one place
+  const auto when = [&] {
+    SUBCASE("from a party that has just come") {
+      return Settled::never;
+    }
+    SUBCASE("by the socket of a settled party") {
+      return Settled::before_tap;
+    }
+    SUBCASE("by the socket of one that settled later") {
+      return Settled::with_tap;
+    }
+    return Settled::never;
+  }();
   CountingTap tap;
   Call call;
   auto pool = testing::start_pool(1);
   pool->recognise_copies(kMark);
   pool->install(*call.group, call.spec);
   REQUIRE(call.pass(LegId::caller, kRtp, testing::rtp_packet({})));
+  if (when == Settled::before_tap) settle_caller(call);
   FlowStats& stats = rtp_stats(call, LegId::caller);
   CHECK_FALSE(stats.tells_copies.load());
 
@@ -87,14 +108,20 @@ TEST_CASE("copies of what the kernel has relayed go to the taps and nowhere else
     return testing::remove_and_settle(*pool, call);
   }
   // On loopback a packet keeps its mark: this one looks like a copy.
+  if (when == Settled::with_tap) settle_caller(call);
+  const uint64_t passed = when == Settled::never ? 1 : 61;
+  REQUIRE(eventually([&] { return stats.received.get() == passed; }));
+  const int own = testing::connected_socket_on(call.relay(LegId::caller, kRtp));
+  CHECK((own >= 0) == (when != Settled::never));
+  const uint64_t offered = tap.offered.load();
   const uint64_t received = stats.received.get();
   call.send(LegId::caller, kRtp, testing::rtp_packet({.sequence = 2}));
-  REQUIRE(eventually([&] { return tap.offered.load() == 1; }));
+  REQUIRE(eventually([&] { return tap.offered.load() == offered + 1; }));
   REQUIRE(set_mark(kMark + 1));
   const auto relayed = call.pass(LegId::caller, kRtp, testing::rtp_packet({.sequence = 3}));
   REQUIRE(relayed);
   CHECK(relayed->bytes[3] == std::byte{3});
-  CHECK(tap.offered.load() == 2);
+  CHECK(tap.offered.load() == offered + 2);
   // A batch is counted after it is sent.
   CHECK(eventually([&] { return stats.received.get() == received + 1; }));
 
@@ -108,7 +135,7 @@ TEST_CASE("copies of what the kernel has relayed go to the taps and nowhere else
   const auto next = call.pass(LegId::caller, kRtp, testing::rtp_packet({.sequence = 5}));
   REQUIRE(next);
   CHECK(next->bytes[3] == std::byte{5});
-  CHECK(tap.offered.load() == 2);
+  CHECK(tap.offered.load() == offered + 2);
   testing::remove_and_settle(*pool, call);
   testing::check_balanced(pool->counters());
 }

@@ -93,6 +93,60 @@ TEST_CASE("workers run before what has no realtime priority, if the kernel lets 
   CHECK(::sched_getscheduler(0) == SCHED_OTHER);
 }
 
+// This thread runs there; afterwards where it might before.
+class OnCpu {
+ public:
+  explicit OnCpu(int cpu) {
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    ::sched_getaffinity(0, sizeof before_, &before_);
+    ::sched_setaffinity(0, sizeof one, &one);
+  }
+  ~OnCpu() { ::sched_setaffinity(0, sizeof before_, &before_); }
+  OnCpu(const OnCpu&) = delete;
+  OnCpu& operator=(const OnCpu&) = delete;
+
+ private:
+  cpu_set_t before_{};
+};
+
+std::vector<int> cpus_of(pid_t thread) {
+  std::vector<int> cpus;
+  cpu_set_t set;
+  if (::sched_getaffinity(thread, sizeof set, &set) != 0) return cpus;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
+  }
+  return cpus;
+}
+
+TEST_CASE("a realtime worker keeps off the CPU on which its packets come in") {
+  const std::vector<int> all = cpus_of(0);
+  for (const bool realtime : {true, false}) {
+    auto pool = start_pool(1);
+    if (all.size() < 2 || (realtime && !pool->set_realtime_priority(1))) {
+      MESSAGE("SKIPPED: it needs two CPUs and CAP_SYS_NICE");
+      return;
+    }
+    const pid_t worker = worker_threads("relay/worker-0").at(0);
+    Call call;
+    pool->install(*call.group, call.spec);
+    uint16_t sequence = 0;
+    for (const int cpu : {all.front(), all.back(), all.front()}) {
+      const OnCpu sender(cpu);
+      // On loopback a packet comes in where it was sent. Decided after 64 samples of one in 64.
+      for (int i = 0; i < 2 * 64 * 64; ++i) {
+        REQUIRE(call.pass(LegId::caller, kRtp, rtp_packet({.sequence = ++sequence})));
+      }
+      std::vector<int> others = all;
+      if (realtime) std::erase(others, cpu);
+      CHECK(cpus_of(worker) == others);
+    }
+    remove_and_settle(*pool, call);
+  }
+}
+
 TEST_CASE("calls are dealt out where each fills a worker") {
   auto pool = start_pool(3);
   std::vector<std::unique_ptr<Call>> calls;

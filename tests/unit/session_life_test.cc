@@ -260,6 +260,29 @@ TEST_CASE("so they do when descriptors run out") {
   CHECK(relay.sessions.active() == 2);
 }
 
+TEST_CASE("what a plane can do without is asked for before a lingering session goes") {
+  Relay relay;
+  relay.complete("rejected");
+  relay.complete("kept");
+  relay.sessions.remove("rejected", "ft", "tt", false);
+  int spare = 2;
+  relay.sockets.out_of_descriptors = [&] { return spare > 0; };
+  relay.plane.on_spare_descriptors = [&] { return spare-- > 0; };
+  CHECK(relay.update("next"));
+  CHECK(spare == 0);
+  CHECK(relay.sessions.table().size() == 3);
+}
+
+TEST_CASE("a plane spares no descriptors for want of ports") {
+  Relay relay(limits(60, 60), settings(30003));
+  relay.complete("cid");
+  relay.plane.on_spare_descriptors = [] {
+    FAIL_CHECK("asked");
+    return false;
+  };
+  CHECK(relay.update("next").error().why == Refusal::no_ports_for_session);
+}
+
 TEST_CASE("a slow shutdown refuses new sessions and ends with the last one") {
   Relay relay;
   relay.complete("cid");
