@@ -70,6 +70,7 @@ std::string list_voices(const HandlerContext& context) {
       for (const VoiceCounterRow& row : kVoiceCounterRows) {
         counters[row.name] = (figures.counters.*row.value).get();
       }
+      counters["heard_dropped"] = figures.heard_dropped;
       profiles[name] = {{"counters", std::move(counters)},
                         {"turn", delays(figures.measures.turn)},
                         {"up", delays(figures.measures.up)},

@@ -6,6 +6,7 @@
 // party has sent anything. So frames come at an even pace through DTX, loss and silence.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <deque>
@@ -27,8 +28,16 @@ namespace relay {
 inline constexpr Duration kVoiceFrame = std::chrono::milliseconds(20);
 
 struct UplinkCounters {
-  uint64_t packets = 0, late = 0, concealed_frames = 0, noise_frames = 0, skipped_frames = 0;
-  uint64_t unknown_type = 0;  // packets of a payload type that is not known
+  uint64_t packets = 0;
+  uint64_t late = 0;        // packets that came twice, or after their turn
+  uint64_t unreadable = 0;  // packets of an unknown payload type, or that no decoder made sense of
+  uint64_t concealed_frames = 0, noise_frames = 0, skipped_frames = 0;
+
+  UplinkCounters operator+(const UplinkCounters& other) const {
+    return {packets + other.packets,           late + other.late,
+            unreadable + other.unreadable,     concealed_frames + other.concealed_frames,
+            noise_frames + other.noise_frames, skipped_frames + other.skipped_frames};
+  }
 };
 
 class Uplink {
@@ -51,7 +60,9 @@ class Uplink {
   // For those with a pace of their own, instead of next(): what there is now.
   void pull(Instant now, std::span<int16_t> frame);
   // When next() will have a frame whatever comes or does not come until then.
-  Instant next_due() const { return has_frame() ? schedule_ - kEarlyMax : schedule_ + kLateMax; }
+  Instant next_due() const {
+    return has_frame() ? schedule_ - kEarlyMax : std::max(schedule_ + kLateMax, grace_until_);
+  }
 
   // When the last packet that is in the frame handed out last arrived; nothing: noise.
   std::optional<Instant> frame_arrival() const { return frame_arrival_; }
@@ -63,6 +74,7 @@ class Uplink {
 
   void accept(const HeardPacket& packet);
   void decode(const HeardPacket& packet);
+  void drop_held();
   void decode_held(Instant now);
   bool prepare_decoder(const HeardPacket& packet);
   void conceal_frame();
@@ -84,6 +96,8 @@ class Uplink {
   ComfortNoise noise_;
   DtmfDetector dtmf_;
   Instant schedule_{};  // of the next frame; zero: not begun
+  Instant asked_{};     // for a frame
+  Instant grace_until_{};
   int64_t last_arrival_ns_ = 0;
   std::optional<Instant> frame_arrival_;
   int concealed_in_a_row_ = 0;

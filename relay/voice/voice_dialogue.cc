@@ -239,6 +239,10 @@ uint64_t VoiceDialogue::dropped_frames() const {
   return playout.counters().dropped_samples / playout.frame_samples();
 }
 
+UplinkCounters VoiceDialogue::heard() const {
+  return far_ ? near_->counters() + far_->counters() : near_->counters();
+}
+
 Duration VoiceDialogue::queued() const {
   Duration longest{};
   for (const Mouth& mouth : mouths_) longest = std::max(longest, mouth.playout.queued());

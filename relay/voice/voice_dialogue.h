@@ -76,6 +76,8 @@ class VoiceDialogue final : public VoiceListener {
   Duration queued() const;
   // Of 20 ms; the queue was full.
   uint64_t dropped_frames() const;
+  // Of what both parties said to the endpoint.
+  UplinkCounters heard() const;
 
  private:
   // A leg on which the endpoint is heard.

@@ -48,10 +48,21 @@ void VoiceSession::run() {
   const Instant next = dialogue_->run(now, *this);
   const uint64_t dropped = dialogue_->dropped_frames();
   counters_.frames_down_dropped.add(dropped - std::exchange(dropped_, dropped));
+  count_heard();
   if (farewell_ && (dialogue_->queued() == Duration{} || now >= farewell_->until)) {
     end(farewell_->ended);
   }
   if (!over_) timer_.start(std::max(next - now, Duration::zero()));
+}
+
+void VoiceSession::count_heard() {
+  const UplinkCounters now = dialogue_->heard();
+  const UplinkCounters before = std::exchange(heard_, now);
+  counters_.heard_late.add(now.late - before.late);
+  counters_.heard_unreadable.add(now.unreadable - before.unreadable);
+  counters_.frames_up_concealed.add(now.concealed_frames - before.concealed_frames);
+  counters_.frames_up_noise.add(now.noise_frames - before.noise_frames);
+  counters_.frames_up_skipped.add(now.skipped_frames - before.skipped_frames);
 }
 
 void VoiceSession::stop() {

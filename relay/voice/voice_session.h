@@ -29,6 +29,7 @@ class VoiceSession final : private VoiceUpstream, private VoiceListener {
 
  private:
   void run();
+  void count_heard();
   void report(const VoiceEvent& event);
   void end(const VoiceEvent& ended);
   void run_soon() { timer_.start(Duration::zero()); }
@@ -56,6 +57,7 @@ class VoiceSession final : private VoiceUpstream, private VoiceListener {
   std::unique_ptr<VoiceLink> link_;
   bool over_ = false;
   uint64_t dropped_ = 0;  // frames counted so far
+  UplinkCounters heard_;  // the same
   // The endpoint has gone and what it said last is still being heard.
   struct Farewell {
     VoiceEvent ended;

@@ -69,6 +69,7 @@ TEST_CASE("the metrics of a voice profile") {
   CHECK(value_of(text, "rtpp_voice_failures_total{profile=\"bot\",reason=\"unreachable\"}") == 1);
   CHECK(value_of(text, "rtpp_voice_failures_total{profile=\"bot\",reason=\"busy\"}") == 0);
   CHECK(value_of(text, "rtpp_voice_heard_dropped_total{profile=\"bot\"}") == 3);
+  CHECK(relay.ask("J voices").find("\"heard_dropped\":3") != std::string::npos);
 }
 
 TEST_CASE("what was told about calls is among the metrics where there is such a part") {

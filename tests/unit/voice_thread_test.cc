@@ -6,8 +6,10 @@
 #include <atomic>
 #include <chrono>
 #include <future>
+#include <thread>
 
 #include "relay/base/log.h"
+#include "relay/voice/voice_service.h"
 
 namespace relay {
 namespace {
@@ -57,6 +59,42 @@ TEST_CASE("the voice thread ends while a name server is silent") {
   CHECK_FALSE(server->has_answered);
   CHECK(std::chrono::steady_clock::now() - before < kLong / 2);
   server->answers.set_value();
+}
+
+TEST_CASE("what a voice session did not hear of its party is counted") {
+  const auto look_up = [](const std::string&, uint16_t) -> Result<Resolver::Addresses> {
+    return fail("no such name");
+  };
+  auto started = VoiceThread::start({}, look_up);
+  REQUIRE(started);
+  const std::unique_ptr<VoiceThread> thread = std::move(*started);
+  VoiceStart start;
+  start.id = 1;
+  const auto profile = std::make_shared<VoiceProfile>();
+  profile->name = "bot";
+  profile->url = "ws://bot.example.com/";
+  start.profile = profile;
+  const auto path = start.media.near.path = std::make_shared<VoicePath>();
+  for (const uint8_t payload_type : {uint8_t{0}, uint8_t{0}, uint8_t{96}}) {
+    HeardPacket packet;
+    packet.arrival_ns = to_ns(steady_now());
+    packet.payload_bytes = 160;
+    packet.payload_type = payload_type;
+    REQUIRE(path->heard.push(std::move(packet)));
+  }
+  log_set_level(LogLevel::critical);
+  {
+    VoiceService service(*thread, [](const VoiceReport&) {});
+    service.start(std::move(start));
+    const VoiceCounters& counters = service.counters_of("bot");
+    const auto give_up = std::chrono::steady_clock::now() + kLong;
+    while (counters.heard_unreadable.get() == 0 && std::chrono::steady_clock::now() < give_up) {
+      std::this_thread::sleep_for(1ms);
+    }
+    CHECK(counters.heard_unreadable.get() == 1);
+    CHECK(counters.heard_late.get() == 1);
+  }
+  log_set_level(LogLevel::warning);
 }
 
 }  // namespace relay

@@ -163,6 +163,52 @@ TEST_CASE("what came late does not hold up what follows") {
   }
 }
 
+TEST_CASE("what was said during a halt goes up whole") {
+  // Nobody asks for `length`; then packets come one at a time, `later` than the first question.
+  for (const Duration length : {Duration(60ms), Duration(90ms), Duration(110ms), Duration(400ms)}) {
+    for (const Duration later : {Duration(0ms), Duration(3ms)}) {
+      CAPTURE(length.count());
+      CAPTURE(later.count());
+      auto uplink = Uplink::make(PayloadTypes{}, 8000);
+      REQUIRE(uplink);
+      const auto no_key = [](const KeyPress&) {};
+      std::vector<int16_t> frame(kFrameSamples);
+      const Duration halted = 1001ms, resumed = halted + length;
+      uint16_t sent = 0;
+      uint64_t frames = 0;
+      for (Duration now{0}; now < 6s; now += now == halted ? length : Duration(1ms)) {
+        const auto ask = [&] {
+          while (uplink->next(kStart + now, frame, no_key)) ++frames;
+        };
+        ask();
+        if (now >= resumed && now < resumed + later) continue;
+        for (; sent * Duration(20ms) <= now; ++sent) {
+          uplink->push(packet(sent, kStart + now), no_key);
+          ask();
+        }
+      }
+      CHECK(uplink->counters().skipped_frames == 0);
+      CHECK(uplink->counters().concealed_frames == 0);
+      CHECK(uplink->counters().noise_frames == 0);
+      CHECK(frames == sent);
+    }
+  }
+}
+
+TEST_CASE("noise for a halt does not go up at once") {
+  auto uplink = Uplink::make(PayloadTypes{}, 8000);
+  REQUIRE(uplink);
+  const auto no_key = [](const KeyPress&) {};
+  std::vector<int16_t> frame(kFrameSamples);
+  uplink->push(packet(0, kStart), no_key);
+  CHECK(uplink->next(kStart, frame, no_key));
+  size_t frames = 0;
+  for (Duration now = 500ms; now < 560ms; now += 1ms) {
+    while (uplink->next(kStart + now, frame, no_key)) ++frames;
+  }
+  CHECK(frames <= 3);
+}
+
 TEST_CASE("lag from a burst is worked off") {
   std::vector<Arrival> arrivals = steady(20);
   for (uint16_t i = 20; i < 30; ++i) arrivals.push_back({i, 600ms});  // all at once
@@ -210,13 +256,28 @@ TEST_CASE("key presses are told once each and never sound") {
   CHECK(durations_ms == std::vector<int64_t>{100, 20});
 }
 
-TEST_CASE("what is not known is counted") {
+TEST_CASE("packets that are not heard are counted") {
   auto uplink = Uplink::make(PayloadTypes{}, 8000);
   REQUIRE(uplink);
-  HeardPacket heard = packet(1, kStart);
-  heard.payload_type = 96;
-  uplink->push(heard, [](const KeyPress&) {});
-  CHECK(uplink->counters().unknown_type == 1);
+  const auto push = [&](uint16_t number, uint8_t payload_type, uint16_t bytes, uint32_t ssrc) {
+    HeardPacket heard = packet(number, kStart, ssrc);
+    heard.payload_type = payload_type;
+    heard.payload_bytes = bytes;
+    uplink->push(heard, [](const KeyPress&) {});
+  };
+  push(1, 96, 160, 7);
+  CHECK(uplink->counters().unreadable == 1);
+  push(1, 0, 0, 7);
+  CHECK(uplink->counters().unreadable == 2);
+  push(1, 0, 160, 7);
+  CHECK(uplink->counters().late == 1);
+  push(4, 0, 160, 7);
+  push(4, 0, 160, 7);
+  CHECK(uplink->counters().late == 2);
+  push(5, 0, 160, 7);
+  push(1, 0, 160, 8);  // another stream; two packets waited behind the gap
+  CHECK(uplink->counters().late == 4);
+  CHECK(uplink->counters().packets == 7);
 }
 
 TEST_CASE("how long a key was pressed is counted by its payload type's clock") {
