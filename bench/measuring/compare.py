@@ -40,7 +40,7 @@ def parse_arguments():
                                     for kind, share in figures.TOLERANCES.items()))
     parser.add_argument("--quick", action="store_true",
                         help="few calls and packets, nothing written: whether it runs")
-    parser.add_argument("--rounds", type=int, default=20, help="of the processor time that is judged")
+    parser.add_argument("--rounds", type=int, default=40, help="of the processor time that is judged")
     parser.add_argument("--json", action="store_true", help="print the figures as one JSON object")
     arguments = parser.parse_args()
     return settings_of(arguments)
@@ -49,7 +49,7 @@ def parse_arguments():
 def settings_of(arguments):
     settings = arguments
     # Calls → rounds. Few rounds serve the plot.
-    few = max(1, arguments.rounds // 3)
+    few = max(1, arguments.rounds // 6)
     settings.levels = {100: few, 200: few, JUDGED_CALLS: arguments.rounds, 800: few}
     settings.judged, settings.window_s = JUDGED_CALLS, 0.4
     settings.delay_calls, settings.delay_s, settings.delay_rounds = 500, 8, 5

@@ -24,9 +24,9 @@ TapAnswer VoiceTap::offer(const TappedPacket& packet) {
   heard.marker = rtp->marker();
   heard.payload_bytes = static_cast<uint16_t>(payload.size());
   std::copy(payload.begin(), payload.end(), heard.payload.begin());
-  const bool was_empty = path_->heard.empty();
   if (!path_->heard.push(std::move(heard))) path_->heard_dropped.add();
-  if (was_empty) waker_.wake();
+  // Whether the ring was empty does not say whether its reader has seen this one.
+  waker_.wake();
   return TapAnswer::relay;
 }
 
