@@ -11,6 +11,8 @@
 #include <cstring>
 #include <utility>
 
+#include "relay/base/socket_options.h"
+
 namespace relay {
 namespace {
 
@@ -59,9 +61,7 @@ bool HepCollector::connect(Instant now) {
     failed(now, errno);
     return false;
   }
-  if (settings_.tcp) {
-    ::setsockopt(fd_.get(), IPPROTO_TCP, TCP_USER_TIMEOUT, &kUserTimeoutMs, sizeof kUserTimeoutMs);
-  }
+  if (settings_.tcp) set_option(fd_.get(), IPPROTO_TCP, TCP_USER_TIMEOUT, kUserTimeoutMs);
   if (::connect(fd_.get(), address.get(), address.length) == 0) {
     connected_ = true;
     return true;
@@ -91,10 +91,9 @@ void HepCollector::advance(Instant now) {
 
 void HepCollector::check_connected(Instant now) {
   if (ready(fd_.get(), POLLOUT) == 0) return;
-  int error_number = 0;
-  socklen_t bytes = sizeof error_number;
-  ::getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &error_number, &bytes);
-  if (error_number != 0) return failed(now, error_number);
+  if (const int error_number = take_error(fd_.get()); error_number != 0) {
+    return failed(now, error_number);
+  }
   connected_ = true;
 }
 

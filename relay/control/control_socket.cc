@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "relay/base/log.h"
+#include "relay/base/socket_options.h"
 
 namespace relay {
 
@@ -26,25 +27,14 @@ std::string quote(const std::string& text) {
   return "control socket '" + text + "'";
 }
 
-bool set_int_option(int fd, int level, int name, int value) {
-  return ::setsockopt(fd, level, name, &value, sizeof value) == 0;
-}
-
-std::optional<int> int_option(int fd, int level, int name) {
-  int value = 0;
-  socklen_t length = sizeof value;
-  if (::getsockopt(fd, level, name, &value, &length) != 0) return std::nullopt;
-  return value;
-}
-
 Result<UniqueFd> open_bound(const ControlSocketConfig& config, int type) {
   const bool ipv6 = config.endpoint.address.is_ipv6();
   UniqueFd fd(::socket(ipv6 ? AF_INET6 : AF_INET, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd) return fail_errno(quote(config.text) + ": cannot open a socket");
   // `udp:*` and `udp6:*` on one port are two sockets, as with rtpproxy.
-  if (ipv6 && !set_int_option(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1))
+  if (ipv6 && !set_option(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1))
     return fail_errno(quote(config.text) + ": cannot restrict the socket to IPv6");
-  if (type == SOCK_STREAM && !set_int_option(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1))
+  if (type == SOCK_STREAM && !set_option(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1))
     return fail_errno(quote(config.text) + ": cannot set SO_REUSEADDR");
   const SocketAddress address = to_socket_address(config.endpoint);
   if (::bind(fd.get(), address.get(), address.length) != 0)
@@ -188,16 +178,16 @@ Result<UniqueFd> make_udp_socket(const ControlSocketConfig& config) {
 }
 
 Result<void> prepare_udp_socket(int fd, const std::string& text) {
-  if (int_option(fd, SOL_SOCKET, SO_TYPE) != SOCK_DGRAM)
+  if (option_of(fd, SOL_SOCKET, SO_TYPE) != SOCK_DGRAM)
     return fail(quote(text) + ": the inherited descriptor is not a datagram socket");
-  const bool ipv6 = int_option(fd, SOL_SOCKET, SO_DOMAIN) == AF_INET6;
-  if (!(ipv6 ? set_int_option(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)
-             : set_int_option(fd, IPPROTO_IP, IP_PKTINFO, 1)))
+  const bool ipv6 = option_of(fd, SOL_SOCKET, SO_DOMAIN) == AF_INET6;
+  if (!(ipv6 ? set_option(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)
+             : set_option(fd, IPPROTO_IP, IP_PKTINFO, 1)))
     return fail_errno(quote(text) + ": cannot ask for the address each datagram was sent to");
   // The forced form may exceed net.core.rmem_max and needs CAP_NET_ADMIN.
-  if (!set_int_option(fd, SOL_SOCKET, SO_RCVBUFFORCE, kReceiveBufferBytes))
-    set_int_option(fd, SOL_SOCKET, SO_RCVBUF, kReceiveBufferBytes);
-  set_int_option(fd, SOL_SOCKET, SO_RXQ_OVFL, 1);  // only for the counter
+  if (!set_option(fd, SOL_SOCKET, SO_RCVBUFFORCE, kReceiveBufferBytes))
+    set_option(fd, SOL_SOCKET, SO_RCVBUF, kReceiveBufferBytes);
+  set_option(fd, SOL_SOCKET, SO_RXQ_OVFL, 1);  // only for the counter
   if (::fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK) != 0 || ::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
     return fail_errno(quote(text) + ": cannot make the descriptor non-blocking");
   return {};
@@ -234,8 +224,8 @@ Result<UnixListener> make_unix_listener(const ControlSocketConfig& config,
 }
 
 Result<void> prepare_inherited_listener(int fd, const std::string& text) {
-  if (int_option(fd, SOL_SOCKET, SO_TYPE) != SOCK_STREAM ||
-      int_option(fd, SOL_SOCKET, SO_ACCEPTCONN) != 1)
+  if (option_of(fd, SOL_SOCKET, SO_TYPE) != SOCK_STREAM ||
+      option_of(fd, SOL_SOCKET, SO_ACCEPTCONN) != 1)
     return fail(fmt::format("{}: descriptor {} is not a listening stream socket", quote(text), fd));
   if (::fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK) != 0 || ::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
     return fail_errno(quote(text) + ": cannot make the descriptor non-blocking");

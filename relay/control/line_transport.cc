@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "relay/base/assert.h"
+#include "relay/base/socket_options.h"
 
 namespace relay {
 namespace {
@@ -26,13 +27,6 @@ SocketAddress address_of(const LineTarget& target) {
   target.path.copy(name->sun_path, sizeof name->sun_path - 1);
   address.length = sizeof *name;
   return address;
-}
-
-int pending_error(int fd) {
-  int error = 0;
-  socklen_t length = sizeof error;
-  ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length);
-  return error;
 }
 
 bool peer_has_ended(int fd) {
@@ -86,7 +80,7 @@ bool LineTransport::open() {
 
 void LineTransport::on_writable() {
   if (stage_ == Stage::connecting) {
-    if (const int error = pending_error(fd_.get()); error != 0) {
+    if (const int error = take_error(fd_.get()); error != 0) {
       return finish(Kind::not_sent, std::string("cannot connect: ") + std::strerror(error));
     }
     if (peer_has_ended(fd_.get())) return finish(Kind::not_sent, "closed by the peer at once");
@@ -136,7 +130,7 @@ void LineTransport::on_readable() {
 // The peer ended its side. Bytes that are still on their way may find its socket closed, which
 // only a reset will tell. A UNIX socket tells at once.
 bool LineTransport::wait_for_acknowledgement() {
-  if (const int error = pending_error(fd_.get()); error != 0) {
+  if (const int error = take_error(fd_.get()); error != 0) {
     finish(Kind::in_doubt, std::string("closed unread: ") + std::strerror(error));
     return true;
   }

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "relay/base/log.h"
+#include "relay/base/socket_options.h"
 
 namespace relay {
 
@@ -15,17 +16,13 @@ namespace {
 
 constexpr int kAcceptsPerWakeUp = 64;
 
-void set_int_option(int fd, int level, int name, int value) {
-  ::setsockopt(fd, level, name, &value, sizeof value);
-}
-
 // Line streams may idle for ever; the probes free the place of a host that vanished.
 void prepare_tcp(int fd) {
-  set_int_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-  set_int_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-  set_int_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, 120);
-  set_int_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, 30);
-  set_int_option(fd, IPPROTO_TCP, TCP_KEEPCNT, 4);
+  set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+  set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+  set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, 120);
+  set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, 30);
+  set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, 4);
 }
 
 }  // namespace

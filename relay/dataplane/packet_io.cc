@@ -5,6 +5,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "relay/base/socket_options.h"
+
 namespace relay {
 namespace {
 
@@ -163,16 +165,13 @@ int send_from(int fd, const IpAddress& local, const Endpoint& destination, Bytes
 }
 
 int enable_local_address(int fd, Family family) {
-  const int on = 1;
-  const int result = family == Family::ipv6
-                         ? ::setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof on)
-                         : ::setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof on);
-  return result < 0 ? errno : 0;
+  const bool set = family == Family::ipv6 ? set_option(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)
+                                          : set_option(fd, IPPROTO_IP, IP_PKTINFO, 1);
+  return set ? 0 : errno;
 }
 
 int enable_mark(int fd) {
-  const int on = 1;
-  return ::setsockopt(fd, SOL_SOCKET, SO_RCVMARK, &on, sizeof on) < 0 ? errno : 0;
+  return set_option(fd, SOL_SOCKET, SO_RCVMARK, 1) ? 0 : errno;
 }
 
 }  // namespace relay

@@ -1,21 +1,11 @@
 #include "relay/dataplane/party_socket.h"
 
-#include <netinet/in.h>
-#include <netinet/ip.h>
 #include <sys/socket.h>
+
+#include "relay/base/socket_options.h"
 
 namespace relay {
 namespace {
-
-bool set_option(int fd, int level, int name, int value) {
-  return ::setsockopt(fd, level, name, &value, sizeof value) == 0;
-}
-
-bool copy_option(int from, int to, int level, int name) {
-  int value = 0;
-  socklen_t bytes = sizeof value;
-  return ::getsockopt(from, level, name, &value, &bytes) == 0 && set_option(to, level, name, value);
-}
 
 // For the moment of a bind(2) only: as long as both sockets have it, whoever else asks for it gets
 // the port, too.
@@ -34,22 +24,17 @@ class SharedPort {
   const int sockets_[2];
 };
 
-// The kernel reports twice of what it was asked for (socket(7)).
-void copy_receive_buffer(int from, int to) {
-  int value = 0;
-  socklen_t bytes = sizeof value;
-  if (::getsockopt(from, SOL_SOCKET, SO_RCVBUF, &value, &bytes) != 0) return;
-  set_option(to, SOL_SOCKET, SO_RCVBUF, value / 2);
-}
-
 }  // namespace
 
 UniqueFd make_party_socket(int bound, Family family) {
   const bool ipv6 = family == Family::ipv6;
   UniqueFd fd(::socket(ipv6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd) return {};
-  if (ipv6 && !copy_option(bound, fd.get(), IPPROTO_IPV6, IPV6_V6ONLY)) return {};
-  copy_receive_buffer(bound, fd.get());
+  if (ipv6 && !set_option(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1)) return {};
+  // The kernel reports twice of what it was asked for (socket(7)).
+  if (const auto twice = option_of(bound, SOL_SOCKET, SO_RCVBUF)) {
+    set_option(fd.get(), SOL_SOCKET, SO_RCVBUF, *twice / 2);
+  }
   copy_type_of_service(bound, fd.get(), family);
   return fd;
 }
@@ -73,11 +58,7 @@ void turn_away(int socket) {
 }
 
 void copy_type_of_service(int from, int to, Family family) {
-  if (family == Family::ipv6) {
-    copy_option(from, to, IPPROTO_IPV6, IPV6_TCLASS);
-  } else {
-    copy_option(from, to, IPPROTO_IP, IP_TOS);
-  }
+  if (const auto tos = type_of_service(from, family)) set_type_of_service(to, family, *tos);
 }
 
 }  // namespace relay

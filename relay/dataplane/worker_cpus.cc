@@ -1,6 +1,6 @@
 #include "relay/dataplane/worker_cpus.h"
 
-#include <sys/socket.h>
+#include "relay/base/socket_options.h"
 
 namespace relay {
 namespace {
@@ -13,9 +13,7 @@ constexpr uint32_t kPacketsPerSample = 64;
 void WorkerCpus::packet_came_by(int socket) {
   if (until_sample_-- != 0) return;
   until_sample_ = kPacketsPerSample - 1;
-  int cpu = kNoCpu;
-  socklen_t bytes = sizeof cpu;
-  if (::getsockopt(socket, SOL_SOCKET, SO_INCOMING_CPU, &cpu, &bytes) != 0) return;
+  const int cpu = option_of(socket, SOL_SOCKET, SO_INCOMING_CPU).value_or(kNoCpu);
   if (const auto most = incoming_.add(cpu); most && *most != kept_off_) keep_off(*most);
 }
 

@@ -10,15 +10,13 @@
 #include <cstring>
 #include <memory>
 
+#include "relay/base/socket_options.h"
+
 namespace relay {
 namespace {
 
 // Half a second of a 4 Mbit/s video stream; the kernel halves or caps it as it likes.
 constexpr int kReceiveBufferBytes = 256 * 1024;
-
-bool set_option(int fd, int level, int name, int value) {
-  return ::setsockopt(fd, level, name, &value, sizeof value) == 0;
-}
 
 tl::unexpected<OpenFailure> failure(const char* what, const Endpoint& local) {
   const int number = errno;
@@ -57,8 +55,7 @@ tl::expected<SocketPair, OpenFailure> KernelSocketFactory::open_pair(const Endpo
 }
 
 bool KernelSocketFactory::set_tos(int socket, Family family, int tos) {
-  return family == Family::ipv6 ? set_option(socket, IPPROTO_IPV6, IPV6_TCLASS, tos)
-                                : set_option(socket, IPPROTO_IP, IP_TOS, tos);
+  return set_type_of_service(socket, family, tos);
 }
 
 std::optional<IpAddress> KernelSocketFactory::address_towards(const IpAddress& remote) {

@@ -1,11 +1,10 @@
 #include "relay/session/offloader.h"
 
-#include <sys/socket.h>
-
 #include <algorithm>
 
 #include "relay/base/assert.h"
 #include "relay/base/log.h"
+#include "relay/base/socket_options.h"
 #include "relay/session/offload_plan.h"
 
 namespace relay {
@@ -22,14 +21,6 @@ constexpr std::string_view kNoProgress = "the kernel made no progress with it";
 constexpr std::string_view kLocalTee =
     "recorded, copied or listened to, and the party is on this host";
 constexpr std::string_view kRefused = "the kernel cannot relay it (see the log)";
-
-int tos_of(int socket, Family family) {
-  int tos = -1;
-  socklen_t bytes = sizeof tos;
-  const int level = family == Family::ipv6 ? IPPROTO_IPV6 : IPPROTO_IP;
-  const int name = family == Family::ipv6 ? IPV6_TCLASS : IP_TOS;
-  return ::getsockopt(socket, level, name, &tos, &bytes) == 0 ? tos : -1;
-}
 
 // What came between the copy and now, most often one packet a tick: counted from the totals the
 // slow path publishes, or every flow that goes down would show a packet lost and a gap.
@@ -121,7 +112,8 @@ void Offloader::take_over(Watched& watched, const FlowGroupSpec& spec) {
     if (!of_leg.open()) continue;
     for (const Component component : kComponents) {
       watched.tos[index(leg)][index(component)] =
-          tos_of(of_leg.sockets[index(component)], of_leg.local.address.family());
+          type_of_service(of_leg.sockets[index(component)], of_leg.local.address.family())
+              .value_or(-1);
     }
   }
   schedule(watched, kFirstLook);

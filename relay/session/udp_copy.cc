@@ -4,6 +4,8 @@
 
 #include <utility>
 
+#include "relay/base/socket_options.h"
+
 namespace relay {
 
 UdpCopy::UdpCopy(PortPair ports, const Endpoint& to, bool with_rtcp)
@@ -11,9 +13,8 @@ UdpCopy::UdpCopy(PortPair ports, const Endpoint& to, bool with_rtcp)
   addresses_[index(Component::rtp)] = to_socket_address(to);
   if (with_rtcp) addresses_[index(Component::rtcp)] = to_socket_address(*to.with_port_offset(1));
   // Nobody reads what arrives here; the kernel rounds up to its minimum.
-  const int least = 0;
   for (const int socket : {ports_.rtp_socket(), ports_.rtcp_socket()}) {
-    ::setsockopt(socket, SOL_SOCKET, SO_RCVBUF, &least, sizeof least);
+    set_option(socket, SOL_SOCKET, SO_RCVBUF, 0);
   }
 }
 

@@ -8,6 +8,7 @@
 
 #include "relay/base/assert.h"
 #include "relay/base/log.h"
+#include "relay/base/socket_options.h"
 #include "relay/voice/uv_handle.h"
 
 namespace relay {
@@ -16,10 +17,6 @@ namespace {
 constexpr int kSendBufferBytes = 64 * 1024;
 constexpr int kNotSentBytesMax = 16 * 1024;
 constexpr int kUserTimeoutMs = 10'000;
-
-void set_option(int fd, int level, int name, int value) {
-  ::setsockopt(fd, level, name, &value, sizeof value);
-}
 
 // Audio that waits in the kernel is late and cannot be dropped there: little room, no delay.
 void tune(uv_tcp_t* socket) {

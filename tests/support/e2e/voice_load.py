@@ -30,6 +30,12 @@ def program(variable, name):
     return path
 
 
+def left_out(counters):
+    """Packets and frames of what callers said that the endpoint was not to hear."""
+    return sum(counters[name] for name in ("heard_dropped", "heard_late", "frames_up_dropped",
+                                           "frames_up_skipped"))
+
+
 class VoiceLoad:
     def __init__(self, lab):
         self._lab = lab
