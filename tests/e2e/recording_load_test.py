@@ -13,7 +13,7 @@ import sys
 
 import e2e
 import netlab
-from case import CheckFailed
+from load import check_whole, run_load
 from recordings import read_pcap
 from relay import Relay
 
@@ -22,14 +22,6 @@ CALLS = int(os.environ.get("RELAY_E2E_CALLS", "50" if SLOW else "200"))
 SECONDS = 60 if "RELAY_E2E_LONG" in os.environ else 10
 CONTROL = "udp:127.0.0.1:22222"
 PCAP_HEADER_BYTES, RECORD_HEADER_BYTES = 24, 16
-
-
-def load_binary():
-    binary = os.environ.get("RELAY_LOAD_BINARY") or os.path.join(
-        os.path.dirname(netlab.__file__), "../../../build/dev/bin/rtpp-load")
-    if not os.access(binary, os.X_OK):
-        raise CheckFailed(f"no load generator: '{binary}' (RELAY_LOAD_BINARY) is not a program")
-    return binary
 
 
 def count_records(path):
@@ -43,22 +35,10 @@ def count_records(path):
 
 
 async def load(lab, relay):
-    output = lab.directory / "load.json"
-    process = lab.start("relay", load_binary(), "--socket", CONTROL, "--calls", CALLS,
-                        "--duration", SECONDS, "--rate", 100, "--rtcp", "--json", output=output)
-    while process.poll() is None:
-        relay.check_alive()
-        await asyncio.sleep(0.1)
-    text = output.read_text()
-    e2e.check(process.returncode == 0, f"rtpp-load ended with {process.returncode}: {text[-600:]}")
-    report = json.loads(text[text.index("{"):])
-    media = report["media"]
-    e2e.figures(f"{report['calls_up']} calls for {SECONDS} s: {media}")
+    report = await run_load(lab, relay, CALLS, SECONDS, "--rate", 100, "--rtcp")
+    e2e.figures(f"{report['calls_up']} calls for {SECONDS} s: {report['media']}")
     e2e.figures(f"delay {report['one_way_delay']}")
-    e2e.check(report["calls_up"] == CALLS and report["calls_failed"] == 0,
-              f"{report['calls_failed']} calls failed: {report['first_error']}")
-    for name in ("lost", "misdelivered", "wrong_source", "foreign", "duplicated"):
-        e2e.check(media[name] == 0, f"{media[name]} packets {name}")
+    check_whole(report, CALLS)
 
 
 async def ended(relay, directory, timeout_s=30):

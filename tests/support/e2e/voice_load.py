@@ -3,11 +3,11 @@ the relay's host: rtpp-load makes the plain ones, voice_load_peers is the others
 
 import asyncio
 import json
-import os
 
-from case import CheckFailed, check
+from case import check
+from load import program, run_load
 from netlab import end
-from relay import Relay, relay_binary
+from relay import Relay
 
 CONTROL = "udp:127.0.0.1:22222"
 WS_PORT, FIRST_PHONE_PORT = 8765, 35000
@@ -21,13 +21,6 @@ driver = "twilio"
 url = "ws://127.0.0.1:{WS_PORT}/"
 prebuffer_ms = 0
 """
-
-
-def program(variable, name):
-    path = os.environ.get(variable) or os.path.join(os.path.dirname(relay_binary()), name)
-    if not os.access(path, os.X_OK):
-        raise CheckFailed(f"'{path}' ({variable}) is not a program; it is the target {name}")
-    return path
 
 
 def left_out(counters):
@@ -67,13 +60,9 @@ class VoiceLoad:
 
     async def plain(self, calls, seconds):
         """The report of rtpp-load."""
-        output = self._output("plain")
-        process = self._lab.start(
-            "relay", program("RELAY_LOAD_BINARY", "rtpp-load"), "--socket", CONTROL, "--calls",
-            calls, "--duration", seconds, "--rate", 200, "--json", "--pid",
-            self.relay.process.pid, output=output)
-        text = await self._until(process, output, None, seconds + 60)
-        return json.loads(text[text.index("{"):])
+        self._runs += 1
+        return await run_load(self._lab, self.relay, calls, seconds, "--rate", 200,
+                              name=f"plain-{self._runs}")
 
     def _command(self, command, wanted=None):
         reply = self.control.send(command)
