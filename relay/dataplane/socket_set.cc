@@ -129,11 +129,11 @@ void SocketSet::unwatch(MediaSockets& sockets, MediaSocket& socket) {
 }
 
 void SocketSet::disconnect(PartySocket& socket) {
-  forget_connected(socket);
   socket.tells_copies = false;
   socket.fd = -1;
   socket.party = {};
-  socket.owned.reset();  // and leaves the epoll set by that
+  socket.owned.reset();      // and leaves the epoll set by that
+  forget_connected(socket);  // who sees it gone may count on its descriptor
 }
 
 void SocketSet::count_connected(PartySocket& socket) {

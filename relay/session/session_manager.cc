@@ -295,11 +295,14 @@ void SessionManager::resurrect(Session& session) {
 tl::expected<PortPair, PoolFailure> SessionManager::open_ports(const IpAddress& local) {
   auto ports = ports_.open(local);
   if (!ports) plane_.uncork();
+  bool spared = false;
   for (int i = 0; i < kSettleTries && !ports && ports.error().exhausted; ++i) {
     // What calls can do without goes first, then what has been deleted, then what is only kept for
     // a late fork branch.
     const bool spares = ports.error().no_descriptors && plane_.spare_descriptors();
-    if (!spares && graveyard_.empty() && !evict_oldest_lingering()) break;
+    // What was spared last may have been closed since the last try.
+    if (!spares && !spared && graveyard_.empty() && !evict_oldest_lingering()) break;
+    spared = spares;
     graveyard_.sweep();
     ports = ports_.open(local);
     if (!ports) std::this_thread::sleep_for(kSettleStep);
