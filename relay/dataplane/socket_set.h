@@ -17,6 +17,9 @@
 
 namespace relay {
 
+// From one place in a row, a second of audio: then a party is worth a connection.
+inline constexpr uint32_t kSettledPackets = 50;
+
 // One socket as its worker sees it; epoll points here.
 struct MediaSocket {
   FlowGroup* group = nullptr;
@@ -41,10 +44,9 @@ struct MediaSocket {
     }
     ++from_source;
   }
-  // Worth a connection: it has been in one place for a second of audio.
   bool party_has_settled() const {
-    return from_source >= 50 && component == Component::rtp && !connected && !on_wildcard &&
-           reachable;
+    return from_source >= kSettledPackets && component == Component::rtp && !connected &&
+           !on_wildcard && reachable;
   }
 };
 

@@ -19,6 +19,7 @@
 #include "relay/base/assert.h"
 #include "relay/control/control_server.h"
 #include "tests/support/manual_clock.h"
+#include "tests/support/temporary_directory.h"
 
 namespace relay::control_test {
 
@@ -145,30 +146,6 @@ class Client {
   UniqueFd fd_;
   std::string received_;
   bool closed_ = false;
-};
-
-// A directory of its own, deleted with what the test left in it.
-class TemporaryDirectory {
- public:
-  TemporaryDirectory() { RELAY_ASSERT(::mkdtemp(path_.data()) != nullptr); }
-  ~TemporaryDirectory() {
-    for (const std::string& file : files_) {
-      ::unlink(file.c_str());
-      ::rmdir(file.c_str());
-    }
-    ::rmdir(path_.c_str());
-  }
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-
-  std::string file(const std::string& name) {
-    files_.push_back(path_ + "/" + name);
-    return files_.back();
-  }
-
- private:
-  std::string path_ = "/tmp/relay-control-test-XXXXXX";
-  std::vector<std::string> files_;
 };
 
 inline ControlSocketConfig ip_socket(ControlKind kind, const std::string& address) {

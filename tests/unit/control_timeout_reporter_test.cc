@@ -68,7 +68,7 @@ struct World {
   std::unique_ptr<EventLoop> loop = std::move(*EventLoop::create());
   ManualClock relay_clock;
   ControlCounters counters;
-  control_test::TemporaryDirectory directory;
+  TemporaryDirectory directory;
   std::string lines_path = directory.file("lines"), rpc_path = directory.file("rpc");
   StreamPeer lines{*loop, unix_address(lines_path), Manner::reads_to_the_end};
   DatagramPeer rpc{*loop, rpc_path, R"({"result":{}})"};

@@ -79,7 +79,7 @@ struct World {
   std::unique_ptr<EventLoop> loop = std::move(*EventLoop::create());
   ManualClock clock;
   ControlCounters counters;
-  control_test::TemporaryDirectory directory;
+  TemporaryDirectory directory;
   std::string lines_path = directory.file("lines");
   Notifier notifier;
   Config config;

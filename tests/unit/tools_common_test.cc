@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "relay/base/unique_fd.h"
+#include "tests/support/temporary_directory.h"
 #include "tools/common/control_address.h"
 #include "tools/common/control_client.h"
 #include "tools/common/reply_framing.h"
@@ -251,10 +252,6 @@ namespace {
 class FakeStreamRelay {
  public:
   FakeStreamRelay(int connections, std::function<void(int fd)> serve) {
-    char directory[] = "/tmp/tools-test-XXXXXX";
-    REQUIRE(::mkdtemp(directory) != nullptr);
-    directory_ = directory;
-    path_ = directory_ + "/relay.sock";
     listener_ = UniqueFd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
@@ -269,15 +266,12 @@ class FakeStreamRelay {
       }
     });
   }
-  ~FakeStreamRelay() {
-    thread_.join();
-    ::unlink(path_.c_str());
-    ::rmdir(directory_.c_str());
-  }
+  ~FakeStreamRelay() { thread_.join(); }
   const std::string& path() const { return path_; }
 
  private:
-  std::string directory_, path_;
+  const TemporaryDirectory directory_;
+  const std::string path_ = directory_.file("relay.sock");
   UniqueFd listener_;
   std::thread thread_;
 };

@@ -7,6 +7,8 @@
 #include <cstring>
 #include <utility>
 
+#include "relay/base/socket_options.h"
+
 namespace relay::tools {
 namespace {
 
@@ -20,11 +22,9 @@ UniqueFd bound_socket(const Endpoint& local) {
   const int family = local.address.is_ipv6() ? AF_INET6 : AF_INET;
   UniqueFd fd(::socket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) return fd;
-  const int on = 1;
-  ::setsockopt(fd.get(), SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on);
-  if (::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, &kReceiveBufferBytes,
-                   sizeof kReceiveBufferBytes) != 0) {
-    ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUF, &kReceiveBufferBytes, sizeof kReceiveBufferBytes);
+  set_option(fd.get(), SOL_SOCKET, SO_TIMESTAMPNS, 1);
+  if (!set_option(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, kReceiveBufferBytes)) {
+    set_option(fd.get(), SOL_SOCKET, SO_RCVBUF, kReceiveBufferBytes);
   }
   const SocketAddress address = to_socket_address(local);
   if (::bind(fd.get(), address.get(), address.length) != 0) fd.reset();
